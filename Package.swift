@@ -1,0 +1,92 @@
+// swift-tools-version:6.2
+// The target graph is the import rules: arrows point down only, and
+// `--explicit-target-dependency-import-check error` holds them. docs/map.md says what each target owns.
+
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .treatAllWarnings(as: .error),
+    .define("Faults", .when(traits: ["Faults"])),
+]
+
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let cryptoExtras = Target.Dependency.product(name: "CryptoExtras", package: "swift-crypto")
+let hashTrees = Target.Dependency.product(name: "HashTreeCollections", package: "swift-collections")
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
+let nioTLS = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let grdbSQLite = Target.Dependency.product(name: "GRDBSQLite", package: "GRDB.swift")
+
+func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+let package = Package(
+    name: "gatehouse",
+    platforms: [.macOS(.v15)],
+    products: [
+        .executable(name: "gatehouse", targets: ["gatehouse"]),
+        .library(name: "TokenVerification", targets: ["TokenVerification"]),
+    ],
+    traits: [
+        .trait(name: "Faults", description: "The chosen clock and the failpoints of the fault tests. Never in a release."),
+        .default(enabledTraits: []),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-crypto.git", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-collections.git", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.37.6"),
+        .package(url: "https://github.com/apple/swift-http-types.git", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.1", traits: []),
+        .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.2"),
+        .package(url: "https://github.com/groue/GRDB.swift.git", from: "7.10.0"),
+    ],
+    targets: [
+        .systemLibrary(name: "CArgon2", path: "Sources/C/CArgon2", pkgConfig: "libargon2", providers: [.apt(["libargon2-dev"])]),
+        .systemLibrary(name: "CCrypt", path: "Sources/C/CCrypt", providers: [.apt(["libcrypt-dev"])]),
+        .target(name: "CAssets", path: "Sources/C/CAssets", exclude: ["assets"]),
+
+        library("AuthCore", [crypto]),
+        library("TokenVerification", ["AuthCore", crypto, cryptoExtras, hashTrees]),
+        library("Store", ["AuthCore"]),
+        library("StoreSQL", ["Store", "AuthCore"]),
+        library("StoreSQLite", ["StoreSQL", "Store", "AuthCore", grdb, grdbSQLite]),
+        library("TokenKeys", ["AuthCore", "TokenVerification", "Store", crypto, cryptoExtras]),
+        library("Accounts", ["AuthCore", "Store", "CArgon2", "CCrypt", "CAssets", crypto, cryptoExtras]),
+        library("OAuthServer", ["AuthCore", "TokenVerification", "Store", "TokenKeys", crypto]),
+        library("Gateway", ["AuthCore", "TokenVerification", "Store"]),
+        library("Settings", ["AuthCore", "Store", yams]),
+        library("HTTPEdge", ["AuthCore", nioCore, nioPosix, nioTLS]),
+        library("ProxyServer", ["AuthCore", "TokenVerification", "Gateway", "HTTPEdge", nioCore, nioPosix, nioTLS]),
+        library(
+            "WebServer",
+            [
+                "AuthCore", "TokenVerification", "Store", "TokenKeys", "Accounts", "OAuthServer", "Gateway", "HTTPEdge", "CAssets",
+                hummingbird, httpTypes, logging, nioCore,
+            ]
+        ),
+        .executableTarget(
+            name: "gatehouse",
+            dependencies: [
+                "AuthCore", "TokenVerification", "Store", "StoreSQL", "StoreSQLite", "TokenKeys", "Accounts", "OAuthServer", "Gateway",
+                "Settings", "HTTPEdge", "ProxyServer", "WebServer", crypto, logging, nioCore, nioPosix,
+            ],
+            swiftSettings: settings
+        ),
+    ]
+)

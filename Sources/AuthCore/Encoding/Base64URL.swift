@@ -1,0 +1,109 @@
+/// Base64url without padding (RFC 4648 §5, RFC 7515 §2), strict: one text for each sequence of bytes.
+///
+/// Padding, white space, the standard alphabet and trailing bits that are not zero are refused, so nobody can
+/// write the same token in two ways (JW-15).
+public enum Base64URL {
+    private static let alphabet: [UInt8] = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
+
+    private static let values: [UInt8] = {
+        var table = [UInt8](repeating: 0xFF, count: 256)
+        for (value, character) in alphabet.enumerated() { table[Int(character)] = UInt8(value) }
+        return table
+    }()
+
+    public static func encode(_ bytes: some Collection<UInt8>) -> String {
+        String(decoding: encodedBytes(bytes), as: UTF8.self)
+    }
+
+    public static func encodedBytes(_ bytes: some Collection<UInt8>) -> [UInt8] {
+        var text: [UInt8] = []
+        text.reserveCapacity((bytes.count * 4 + 2) / 3)
+        var accumulator: UInt32 = 0
+        var bits: UInt32 = 0
+        alphabet.withUnsafeBufferPointer { alphabet in
+            for byte in bytes {
+                accumulator = (accumulator << 8) | UInt32(byte)
+                bits += 8
+                while bits >= 6 {
+                    bits -= 6
+                    text.append(alphabet[Int((accumulator >> bits) & 63)])
+                }
+            }
+            if bits > 0 { text.append(alphabet[Int((accumulator << (6 - bits)) & 63)]) }
+        }
+        return text
+    }
+
+    public static func decode(_ text: String) -> [UInt8]? {
+        var copy = text
+        return copy.withUTF8 { decode($0) }
+    }
+
+    public static func decode(_ text: some Collection<UInt8>) -> [UInt8]? {
+        if let decoded = text.withContiguousStorageIfAvailable({ decode($0) }) { return decoded }
+        return Array(text).withUnsafeBufferPointer { decode($0) }
+    }
+
+    public static func decode(_ text: UnsafeBufferPointer<UInt8>) -> [UInt8]? {
+        guard text.count % 4 != 1 else { return nil }
+        let count = text.count / 4 * 3 + [0, 0, 1, 2][text.count % 4]
+        var valid = true
+        let bytes = [UInt8](unsafeUninitializedCapacity: count) { output, initialized in
+            values.withUnsafeBufferPointer { values in
+                var accumulator: UInt32 = 0
+                var bits: UInt32 = 0
+                var written = 0
+                for character in text {
+                    let value = values[Int(character)]
+                    if value == 0xFF {
+                        valid = false
+                        break
+                    }
+                    accumulator = (accumulator << 6) | UInt32(value)
+                    bits += 6
+                    if bits >= 8 {
+                        bits -= 8
+                        output[written] = UInt8(truncatingIfNeeded: accumulator >> bits)
+                        written += 1
+                    }
+                }
+                if accumulator & ((1 << bits) - 1) != 0 { valid = false }
+                initialized = written
+            }
+        }
+        return valid ? bytes : nil
+    }
+}
+
+/// The standard alphabet with padding (RFC 4648 §4), as HTTP Basic and the `…_b64` fields of `gatehouse verdict` use it.
+public enum Base64 {
+    /// Strict: padding is required, trailing bits are zero.
+    public static func decode(_ text: some Collection<UInt8>) -> [UInt8]? {
+        guard text.count % 4 == 0 else { return nil }
+        var body = Array(text)
+        var padding = 0
+        while padding < 2, body.last == UInt8(ascii: "=") {
+            body.removeLast()
+            padding += 1
+        }
+        for index in body.indices {
+            switch body[index] {
+            case UInt8(ascii: "+"): body[index] = UInt8(ascii: "-")
+            case UInt8(ascii: "/"): body[index] = UInt8(ascii: "_")
+            case UInt8(ascii: "-"), UInt8(ascii: "_"): return nil
+            default: break
+            }
+        }
+        return Base64URL.decode(body)
+    }
+
+    public static func encode(_ bytes: some Collection<UInt8>) -> String {
+        var text = Base64URL.encodedBytes(bytes)
+        for index in text.indices {
+            if text[index] == UInt8(ascii: "-") { text[index] = UInt8(ascii: "+") }
+            if text[index] == UInt8(ascii: "_") { text[index] = UInt8(ascii: "/") }
+        }
+        while text.count % 4 != 0 { text.append(UInt8(ascii: "=")) }
+        return String(decoding: text, as: UTF8.self)
+    }
+}

@@ -1,0 +1,24 @@
+/// `application/x-www-form-urlencoded` (RFC 6749 appendix B), on bytes.
+public enum FormEncoding {
+    /// Decodes one name or value.
+    ///
+    /// - Returns: Nothing for a broken escape, a NUL, a byte outside ASCII or a result that is not UTF-8.
+    public static func decode(_ bytes: some Collection<UInt8>) -> String? {
+        var decoded: [UInt8] = []
+        decoded.reserveCapacity(bytes.count)
+        var iterator = bytes.makeIterator()
+        while let byte = iterator.next() {
+            switch byte {
+            case UInt8(ascii: "+"): decoded.append(0x20)
+            case UInt8(ascii: "%"):
+                guard let high = iterator.next().flatMap(hexDigit), let low = iterator.next().flatMap(hexDigit) else { return nil }
+                let value = high << 4 | low
+                if value == 0 { return nil }
+                decoded.append(value)
+            case 0, 0x80...: return nil
+            default: decoded.append(byte)
+            }
+        }
+        return String(validating: decoded, as: UTF8.self)
+    }
+}
