@@ -1,0 +1,90 @@
+package import AuthCore
+internal import Crypto
+package import Store
+package import TokenKeys
+
+/// What a client sent to prove itself.
+package enum PresentedClient: Sendable {
+    /// Only a name, or none at all.
+    case named(Identifier?)
+    /// `client_secret_basic` or `client_secret_post` (RFC 6749 §2.3.1).
+    case secret(Identifier, Secret<String>)
+}
+
+/// Client secrets as they are kept: HMAC-SHA-256 under a subkey of the master key.
+///
+/// A client secret has 128 bits or more, so no guessing is slowed by a password hash, and every token request would pay
+/// for one (docs/decisions/0005).
+package struct ClientSecrets: Sendable {
+    private let keys: MasterKeys
+
+    package init(keys: MasterKeys) { self.keys = keys }
+
+    package func hash(_ secret: Secret<String>) -> [UInt8] { hash(secret, key: 0) }
+
+    private func hash(_ secret: Secret<String>, key: Int) -> [UInt8] {
+        Array(HMAC<SHA256>.authenticationCode(for: Array(secret.exposed.utf8), using: keys.subkey(.clientSecrets, of: key)))
+    }
+
+    /// Compares with every secret in force, in a time that does not depend on which one matches.
+    package func matches(_ secret: Secret<String>, _ hashes: [[UInt8]]) -> Bool {
+        var matches = false
+        for key in 0..<keys.count {
+            let computed = hash(secret, key: key)
+            for hash in hashes where isEqualInConstantTime(computed, hash) { matches = true }
+        }
+        return matches
+    }
+}
+
+/// Finds out which client is asking (RFC 6749 §2.3, §3.2.1).
+package struct ClientAuthentication: Sendable {
+    private let store: any ClientStore
+    private let secrets: ClientSecrets
+
+    package init(store: any ClientStore, secrets: ClientSecrets) {
+        self.store = store
+        self.secrets = secrets
+    }
+
+    /// A client that is what it says: public, or proved by its secret.
+    package struct Proved: Sendable {
+        package let client: Client
+        /// Whether it proved itself, rather than only naming itself.
+        package let isProved: Bool
+    }
+
+    /// - Throws: `invalid_client` for an unknown, disabled or unproved one; the client is not told which.
+    package func authenticate(_ presented: PresentedClient) async throws(OAuthError) -> Proved {
+        let refusal = "The client is unknown, or did not prove who it is."
+        let id: Identifier
+        switch presented {
+        case .named(let name): id = name ?? Client.builtInID
+        case .secret(let name, _): id = name
+        }
+        let found: Client?
+        do { found = try await store.client(id) } catch { throw OAuthError(storeError: error) }
+        guard case .secret(_, let secret) = presented else {
+            guard let client = found else { throw OAuthError(.invalidClient, .clientUnknown, refusal) }
+            if client.isDisabled { throw OAuthError(.invalidClient, .clientDisabled, refusal) }
+            guard client.definition.isPublic else { throw OAuthError(.invalidClient, .clientSecretMissing, refusal) }
+            return Proved(client: client, isProved: false)
+        }
+        // An unknown client costs the same HMAC as a known one (CA-13).
+        let matches = secrets.matches(secret, found?.secretHashes ?? [[UInt8](repeating: 0, count: 32)])
+        guard let client = found else { throw OAuthError(.invalidClient, .clientUnknown, refusal) }
+        guard matches, !client.definition.isPublic else { throw OAuthError(.invalidClient, .clientSecretWrong, refusal) }
+        if client.isDisabled { throw OAuthError(.invalidClient, .clientDisabled, refusal) }
+        return Proved(client: client, isProved: true)
+    }
+}
+
+extension OAuthError {
+    package init(storeError error: StoreError) {
+        switch error {
+        case .overloaded: self.init(.temporarilyUnavailable, .storeOverloaded, "Too many requests are waiting. Try again soon.")
+        case .unavailable, .outcomeUnknown, .corrupt, .unusable:
+            self.init(.temporarilyUnavailable, .storeUnavailable, "The store cannot be reached now. Try again soon.")
+        }
+    }
+}

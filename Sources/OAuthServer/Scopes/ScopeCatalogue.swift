@@ -1,0 +1,127 @@
+package import AuthCore
+package import Store
+
+/// Which scopes there are, which resource owns each, and which a role grants. An immutable snapshot of the resources.
+package struct ScopeCatalogue: Sendable {
+    /// Gatehouse's own API as a resource; it is never combined with another audience.
+    package static let ownResource: Identifier = "gatehouse"
+    package static let accountScope: Identifier = "gatehouse:account"
+    package static let adminScope: Identifier = "gatehouse:admin"
+    package static let revocationsScope: Identifier = "gatehouse:revocations"
+    /// Scopes of OpenID Connect Core §5.4 and §11: no resource owns them.
+    package static let identityScopes = ScopeSet(["openid", "profile", "email", "offline_access"])
+
+    private let owners: [Identifier: Identifier]
+    private let roleScopes: [Identifier: ScopeSet]
+    private let resources: [Identifier: ResourceDefinition]
+
+    package init(_ document: ResourceDocument = ResourceDocument()) {
+        var owners: [Identifier: Identifier] = [:]
+        for scope in [ScopeCatalogue.accountScope, ScopeCatalogue.adminScope, ScopeCatalogue.revocationsScope] {
+            owners[scope] = ScopeCatalogue.ownResource
+        }
+        var resources: [Identifier: ResourceDefinition] = [:]
+        for resource in document.resources {
+            resources[resource.id] = resource
+            for scope in resource.scopes { owners[scope] = resource.id }
+        }
+        self.owners = owners
+        self.resources = resources
+        self.roleScopes = Dictionary(document.roles.map { ($0.name, $0.scopes) }) { first, _ in first }
+    }
+
+    package func owner(of scope: Identifier) -> Identifier? { owners[scope] }
+
+    package func isKnown(_ scope: Identifier) -> Bool { owners[scope] != nil || ScopeCatalogue.identityScopes.contains(scope) }
+
+    package func isResource(_ id: Identifier) -> Bool { id == ScopeCatalogue.ownResource || resources[id] != nil }
+
+    /// Whether one of these audiences asks for the account's roles in its tokens.
+    package func wantsRoles(_ audiences: [Identifier]) -> Bool { audiences.contains { resources[$0]?.wantsRoles == true } }
+
+    /// Everything that the roles grant, in the order of the roles.
+    package func scopes(ofRoles roles: [Identifier]) -> ScopeSet {
+        roles.reduce(.none) { $0.union(roleScopes[$1] ?? .none) }
+    }
+}
+
+/// What a token may carry: the outcome of asking.
+package struct GrantedAccess: Sendable, Equatable {
+    package var scope: ScopeSet
+    /// Never empty: a token without `aud` is refused everywhere, so it is the issuer when no scope was granted.
+    package var audiences: [Identifier]
+
+    package init(scope: ScopeSet, audiences: [Identifier]) {
+        self.scope = scope
+        self.audiences = audiences
+    }
+}
+
+/// Decides what an account gets through a client (RFC 6749 §3.3, RFC 8707).
+package struct ScopePolicy: Sendable {
+    package let issuer: Identifier
+    package let catalogue: ScopeCatalogue
+
+    package init(issuer: Identifier, catalogue: ScopeCatalogue) {
+        self.issuer = issuer
+        self.catalogue = catalogue
+    }
+
+    /// - Parameters:
+    ///   - requested: Nothing means: all that the account's roles grant, except Gatehouse's own.
+    ///   - audiences: The resources asked for; empty means those that own the granted scopes.
+    package func grant(
+        requested: ScopeSet?, audiences: [Identifier], roles: [Identifier], client: Client
+    ) throws(OAuthError) -> GrantedAccess {
+        for audience in audiences where !catalogue.isResource(audience) {
+            throw OAuthError(.invalidTarget, .audienceUnknown, "The audience \"\(audience)\" is no resource.")
+        }
+        let allowed = self.allowed(roles: roles, client: client)
+        var scope: ScopeSet
+        if let requested {
+            for name in requested where !catalogue.isKnown(name) {
+                throw OAuthError(.invalidScope, .scopeUnknown, "The scope \"\(name)\" does not exist.")
+            }
+            scope = requested.intersection(allowed)
+        } else {
+            scope = ScopeSet(allowed.filter { catalogue.owner(of: $0).map { $0 != ScopeCatalogue.ownResource } ?? false })
+        }
+        if !audiences.isEmpty {
+            scope = ScopeSet(scope.filter { name in catalogue.owner(of: name).map { audiences.contains($0) } ?? true })
+        }
+        if let requested, !requested.isEmpty, scope.isEmpty {
+            throw OAuthError(.invalidScope, .scopeNotGranted, "None of the requested scopes is granted to this account and client.")
+        }
+        return try access(scope: scope, audiences: audiences)
+    }
+
+    /// What a refresh gives: what the grant had, as far as it is still allowed. Narrowing shows here, widening never does.
+    package func refreshed(scope: ScopeSet, audiences: [Identifier], roles: [Identifier], client: Client) throws(OAuthError) -> GrantedAccess {
+        let left = scope.intersection(allowed(roles: roles, client: client))
+        let owners = audiencesOwning(left)
+        let kept = left == scope ? audiences : audiences.filter { owners.contains($0) }
+        return try access(scope: left, audiences: kept)
+    }
+
+    private func allowed(roles: [Identifier], client: Client) -> ScopeSet {
+        let byRoles = catalogue.scopes(ofRoles: roles).union(ScopeCatalogue.identityScopes).union(ScopeSet([ScopeCatalogue.accountScope]))
+        return client.managedBy == .builtIn ? byRoles : byRoles.intersection(client.definition.scopes)
+    }
+
+    private func audiencesOwning(_ scope: ScopeSet) -> [Identifier] {
+        var owners: [Identifier] = []
+        for name in scope { if let owner = catalogue.owner(of: name), !owners.contains(owner) { owners.append(owner) } }
+        return owners
+    }
+
+    private func access(scope: ScopeSet, audiences: [Identifier]) throws(OAuthError) -> GrantedAccess {
+        var owners = audiencesOwning(scope)
+        for audience in audiences where !owners.contains(audience) { owners.append(audience) }
+        if owners.contains(ScopeCatalogue.ownResource), owners.count > 1 {
+            throw OAuthError(
+                .invalidScope, .scopeMixesGatehouse, "Gatehouse's own scopes cannot be combined with those of another resource in one token."
+            )
+        }
+        return GrantedAccess(scope: scope, audiences: owners.isEmpty ? [issuer] : owners)
+    }
+}

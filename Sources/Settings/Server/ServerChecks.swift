@@ -1,0 +1,225 @@
+internal import AuthCore
+internal import Store
+
+/// Makes `ServerSettings` of single values, and holds the values against one another.
+struct ServerChecks {
+    let resolved: ResolvedSettings
+    let base: String
+    let isTerminal: Bool
+    var problems: [SettingProblem] = []
+    var warnings: [SettingProblem] = []
+
+    init(resolved: ResolvedSettings, base: String, isTerminal: Bool) {
+        self.resolved = resolved
+        self.base = base
+        self.isTerminal = isTerminal
+    }
+
+    /// - Returns: Nothing when a value is missing; the settings hold only when there are no problems besides.
+    mutating func settings() -> ServerSettings? {
+        // Every part is looked at, so that every mistake is found in one run.
+        let issuer = issuer()
+        let storage = storage()
+        let listeners = listeners()
+        let keys = masterKeys(storage)
+        let trustedProxies = trustedProxies()
+        compare()
+        do {
+            guard let issuer, let storage, let listeners, let keys else { return nil }
+            warn(issuer, listeners)
+            return ServerSettings(
+                issuer: issuer, listeners: listeners, storage: storage, masterKeys: keys, applyFiles: resolved.texts("apply"),
+                tokens: try tokens(),
+                keys: ServerSettings.Keys(
+                    rotateEvery: try resolved.duration("keys.rotate_every"), jwksMaxAge: try resolved.duration("keys.jwks_max_age")
+                ),
+                revocations: ServerSettings.Revocations(
+                    maxStaleness: try resolved.duration("revocations.max_staleness"),
+                    whenStale: WhenStale(rawValue: try resolved.text("revocations.when_stale")) ?? .refuse
+                ),
+                validateRequiresClient: resolved.optionalFlag("validate.require_client") ?? !listeners.auth.address.isLoopback,
+                trustedProxies: trustedProxies, auditKeep: try resolved.duration("audit.keep"), logging: try logging(),
+                drain: try resolved.duration("shutdown.drain"), passwords: try passwords(), lockout: try lockout(), resolved: resolved
+            )
+        } catch {
+            // A value that is missing because it was wrong has been named already.
+            if problems.isEmpty { problems.append(error) }
+            return nil
+        }
+    }
+
+    private mutating func problem(_ name: String, _ message: String, allowed: String? = nil) {
+        let entry = resolved.entry(name)
+        let value = entry.flatMap { $0.key.isSecret ? nil : $0.shown }
+        problems.append(
+            SettingProblem(key: name, value: value, origin: entry?.origin ?? .defaultValue, message: message, allowed: allowed)
+        )
+    }
+
+    private mutating func warning(_ name: String, _ message: String) {
+        warnings.append(SettingProblem(key: name, origin: resolved.entry(name)?.origin ?? .defaultValue, message: message))
+    }
+
+    private mutating func issuer() -> Issuer? {
+        guard let text = resolved.optionalText("issuer") else { return nil }
+        do { return try Issuer(text) } catch {
+            problem("issuer", error.message, allowed: "https://HOST or https://HOST:PORT; http only for loopback hosts")
+            return nil
+        }
+    }
+
+    private mutating func storage() -> StorageLocation? {
+        guard case .secret(let text)? = resolved.entry("storage")?.value else { return nil }
+        do { return try StorageLocation(text.exposed, base: base) } catch {
+            problem("storage", error.message, allowed: "sqlite:PATH or postgres://USER@HOST/DATABASE")
+            return nil
+        }
+    }
+
+    private mutating func masterKeys(_ storage: StorageLocation?) -> ServerSettings.MasterKeys? {
+        guard let entry = resolved.entry("master_keys"), case .list(let values)? = entry.value else { return nil }
+        if case .postgres? = storage, entry.origin == .defaultValue {
+            problem("master_keys", "must be given for PostgreSQL: a key is never made for a store that other machines share")
+            return nil
+        }
+        if values.isEmpty {
+            // An element that could not be read has been named already; then the list is not what was meant.
+            problem("master_keys", "needs at least one key")
+            return nil
+        }
+        if case .absentFile(let path)? = values.first, values.count == 1, case .sqlite? = storage { return .makeOnFirstStart(path: path) }
+        var keys: [Secret<[UInt8]>] = []
+        for value in values {
+            switch value {
+            case .absentFile(let path): problem("master_keys", "the file \(Quoted.plain(path)) does not exist")
+            case .secret(let text):
+                guard let bytes = Base64URL.decode(text.exposed), bytes.count == 32 else {
+                    problem("master_keys", "has a key that is not 32 bytes in base64url", allowed: "43 characters, without padding")
+                    continue
+                }
+                keys.append(Secret(bytes))
+            default: break
+            }
+        }
+        return .keys(keys)
+    }
+
+    private mutating func listeners() -> ServerSettings.Listeners? {
+        let names = ["listen.auth", "listen.gateway", "listen.admin", "listen.control"]
+        var seen: [(name: String, address: ListenAddress)] = []
+        for name in names {
+            guard case .listener(let address)? = resolved.entry(name)?.value else { continue }
+            if let other = seen.first(where: { $0.address == address && !$0.address.letsSystemChoose }) {
+                problem(name, "is the address of \(other.name) too")
+            }
+            seen.append((name, address))
+        }
+        let (auth, gateway, admin) = (listener("listen.auth"), listener("listen.gateway"), listener("listen.admin"))
+        guard case .listener(let control)? = resolved.entry("listen.control")?.value else { return nil }
+        guard case .unix(let path) = control else {
+            problem("listen.control", "is not unix:PATH; the control socket asks for no credential", allowed: "unix:PATH")
+            return nil
+        }
+        guard let auth, let gateway, let admin else { return nil }
+        return ServerSettings.Listeners(auth: auth, gateway: gateway, admin: admin, controlPath: path)
+    }
+
+    private mutating func listener(_ name: String) -> ServerSettings.Listener? {
+        guard case .listener(let address)? = resolved.entry(name)?.value else { return nil }
+        let certificate = resolved.optionalText("\(name).tls.certificate")
+        let key = resolved.optionalText("\(name).tls.key")
+        let clientCA = resolved.optionalText("\(name).tls.client_ca")
+        if let certificate, let key {
+            return ServerSettings.Listener(
+                address: address, tls: ServerSettings.TLS(certificate: certificate, key: key, clientCA: clientCA)
+            )
+        }
+        if certificate != nil { problem("\(name).tls.certificate", "needs \(name).tls.key beside it") }
+        if key != nil { problem("\(name).tls.key", "needs \(name).tls.certificate beside it") }
+        if clientCA != nil { problem("\(name).tls.client_ca", "needs \(name).tls.certificate and \(name).tls.key beside it") }
+        return ServerSettings.Listener(address: address, tls: nil)
+    }
+
+    private mutating func trustedProxies() -> [AddressRange] {
+        var ranges: [AddressRange] = []
+        for text in resolved.texts("trusted_proxies") {
+            if let range = AddressRange(text) {
+                ranges.append(range)
+            } else {
+                problem("trusted_proxies", "\(Quoted.text(text)) is no address range", allowed: "as in 10.0.0.0/8, fd00::/8 or 192.0.2.7")
+            }
+        }
+        return ranges
+    }
+
+    /// Pairs of durations of which the first must not be above (or must be below) the second.
+    private mutating func compare() {
+        let pairs = [
+            ("tokens.access_ttl", "tokens.refresh_ttl", true), ("tokens.refresh_reuse_window", "tokens.refresh_retry_max", true),
+            ("tokens.refresh_retry_max", "tokens.refresh_ttl", true), ("keys.jwks_max_age", "keys.rotate_every", false),
+            ("lockout.delay", "lockout.delay_max", true),
+        ]
+        for (lower, upper, mayBeEqual) in pairs {
+            guard case .duration(let left)? = resolved.entry(lower)?.value, case .duration(let right)? = resolved.entry(upper)?.value else { continue }
+            if left > right || (left == right && !mayBeEqual) {
+                problem(lower, "is \(mayBeEqual ? "above" : "not below") \(upper), which is \(DurationText.format(right))")
+            }
+        }
+        if case .integer(let free)? = resolved.entry("lockout.free_attempts")?.value,
+            case .integer(let most)? = resolved.entry("lockout.failures_max")?.value, free > most
+        {
+            problem("lockout.free_attempts", "is above lockout.failures_max, which is \(most)")
+        }
+    }
+
+    private mutating func warn(_ issuer: Issuer, _ listeners: ServerSettings.Listeners) {
+        if issuer.isAddress { warning("issuer", "is an IP address, which is no valid WebAuthn RP ID: passkeys are off") }
+        if !listeners.admin.address.isLoopback, listeners.admin.tls == nil {
+            warning("listen.admin", "can be reached from other machines without TLS: admin tokens travel in clear")
+        }
+        if resolved.optionalFlag("validate.require_client") == false, !listeners.auth.address.isLoopback {
+            warning("validate.require_client", "is off while listen.auth can be reached from other machines: anybody may test tokens")
+        }
+        for range in resolved.texts("trusted_proxies") where range.utf8.suffix(2).elementsEqual("/0".utf8) {
+            warning("trusted_proxies", "\(range) believes the X-Forwarded-* of everybody")
+        }
+    }
+
+    private func tokens() throws(SettingProblem) -> ServerSettings.Tokens {
+        ServerSettings.Tokens(
+            accessTTL: try resolved.duration("tokens.access_ttl"), refreshTTL: try resolved.duration("tokens.refresh_ttl"),
+            refreshReuseWindow: try resolved.duration("tokens.refresh_reuse_window"),
+            refreshRetryMax: try resolved.duration("tokens.refresh_retry_max")
+        )
+    }
+
+    private func logging() throws(SettingProblem) -> ServerSettings.Logging {
+        let (format, level) = (try resolved.text("log.format"), try resolved.text("log.level"))
+        let levels = Log.Level.allCases.first { "\($0)".isSameBytes(as: level) }
+        return ServerSettings.Logging(
+            isForPeople: format.isSameBytes(as: "auto") ? isTerminal : format.isSameBytes(as: "human"), level: levels ?? .info
+        )
+    }
+
+    private func passwords() throws(SettingProblem) -> ServerSettings.Passwords {
+        ServerSettings.Passwords(
+            memoryKiB: try count("passwords.memory_kib"), iterations: try count("passwords.iterations"),
+            parallelism: try count("passwords.parallelism"), threads: resolved.optionalInteger("passwords.threads").map { Int(clamping: $0) },
+            queueMax: try count("passwords.queue"), lengthMin: try count("passwords.length_min")
+        )
+    }
+
+    private func lockout() throws(SettingProblem) -> ServerSettings.Lockout {
+        ServerSettings.Lockout(
+            freeAttempts: try count("lockout.free_attempts"), delay: try resolved.duration("lockout.delay"),
+            delayMax: try resolved.duration("lockout.delay_max"), failuresMax: try count("lockout.failures_max")
+        )
+    }
+
+    private func count(_ name: String) throws(SettingProblem) -> Int { Int(clamping: try resolved.integer(name)) }
+}
+
+extension ListenAddress {
+    /// Port 0: two of them are two addresses.
+    var letsSystemChoose: Bool { if case .tcp(_, 0) = self { true } else { false } }
+}

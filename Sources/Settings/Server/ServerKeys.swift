@@ -1,0 +1,133 @@
+package import AuthCore
+
+/// The keys of `gatehouse serve`: names and defaults of the contract, and what an operator may want besides.
+package enum ServerKeys {
+    package static let issuer = SettingKey(
+        "issuer", .url, default: "http://localhost:8080",
+        "The origin that clients and services know this server by, and the `iss` of every token. It is compared byte by byte: scheme, "
+            + "host and port in lower case, without a trailing slash. `http` only for loopback hosts. With an IP address passkeys are off."
+    )
+
+    package static let listeners: [SettingKey] = [
+        SettingKey(
+            "listen.auth", .listener, default: "127.0.0.1:8080", "Sign-in, tokens, OpenID Connect, account pages, `/validate`, `/forward-auth`."
+        )
+    ]
+        + tls("auth") + [
+            SettingKey(
+                "listen.gateway", .listener, default: "127.0.0.1:8000",
+                "The proxied routes. Paths under `/.gatehouse/` are reserved for the gateway itself."
+            )
+        ]
+        + tls("gateway") + [
+            SettingKey("listen.admin", .listener, default: "127.0.0.1:9090", "Health, metrics, admin API and console.")
+        ]
+        + tls("admin") + [
+            SettingKey(
+                "listen.control", .listener, default: "unix:data/gatehouse.sock",
+                "The socket of the operator's commands, mode 0600. It asks for no credential, so it must be `unix:`."
+            )
+        ]
+
+    private static func tls(_ name: String) -> [SettingKey] {
+        [
+            SettingKey("listen.\(name).tls.certificate", .path, default: nil, "Certificate chain in PEM. With `key` it turns TLS on."),
+            SettingKey("listen.\(name).tls.key", .path, default: nil, "Private key in PEM."),
+            SettingKey(
+                "listen.\(name).tls.client_ca", .path, default: nil, "Certificates in PEM whose clients are accepted; a client must show one."
+            ),
+        ]
+    }
+
+    package static let storage = SettingKey(
+        "storage", .secret, default: "sqlite:data/gatehouse.db",
+        "`sqlite:PATH`, or `postgres://user@host1,host2/db?…` when one machine is not enough. Also `file:PATH` or `env:NAME`, which a URL "
+            + "with a password should use."
+    )
+
+    package static let masterKeys = SettingKey(
+        "master_keys", .list(.secret), default: "file:data/master.key",
+        "Keys of 32 bytes in base64url: the first encrypts, all decrypt. For SQLite, a single `file:` that does not exist is made on first "
+            + "start (mode 0600). For PostgreSQL they must be given."
+    )
+
+    package static let apply = SettingKey("apply", .list(.path), default: "", "Files of resources to apply at start, see below.")
+
+    package static let lifetimes: [SettingKey] = [
+        SettingKey(
+            "tokens.access_ttl", .duration(.seconds(1)...days(1)), default: "10m", "How long an access token lives. Not above `tokens.refresh_ttl`."
+        ),
+        SettingKey("tokens.refresh_ttl", .duration(.seconds(1)...days(730)), default: "30d", "How long a grant can be refreshed."),
+        SettingKey(
+            "tokens.refresh_reuse_window", .duration(.zero...minutes(5)), default: "10s",
+            "How long a refresh token that was just used gets the same answer again (a lost answer, two tabs). Not above "
+                + "`tokens.refresh_retry_max`."
+        ),
+        SettingKey(
+            "tokens.refresh_retry_max", .duration(.zero...days(1)), default: "10m",
+            "How long a client may retry with the token before, while its successor has not been used. Later use revokes the grant."
+        ),
+        SettingKey("keys.rotate_every", .duration(minutes(1)...days(730)), default: "90d", "How often the signing key changes."),
+        SettingKey(
+            "keys.jwks_max_age", .duration(.seconds(1)...days(1)), default: "5m",
+            "How long services may keep the published keys. Below `keys.rotate_every`."
+        ),
+        SettingKey(
+            "revocations.max_staleness", .duration(.seconds(1)...minutes(60)), default: "30s",
+            "How old a replica of the revocations may be before `revocations.when_stale` holds."
+        ),
+        SettingKey(
+            "revocations.when_stale", .choice(["refuse", "ask", "serve"]), default: "refuse",
+            "What a decision point does then: refuse the request, ask the authority first, or serve from what it knows. A route can differ."
+        ),
+    ]
+
+    package static let server: [SettingKey] = [
+        SettingKey(
+            "validate.require_client", .flag, default: nil,
+            "Whether `/validate` asks its callers for client credentials. Without a value: yes, unless `listen.auth` is loopback."
+        ),
+        SettingKey(
+            "trusted_proxies", .list(.text), default: "",
+            "Addresses and ranges (CIDR) whose `X-Forwarded-*` are believed. None by default."
+        ),
+        SettingKey("audit.keep", .duration(days(1)...days(3_650)), default: "90d", "How long audit events are kept."),
+        SettingKey("log.format", .choice(["auto", "human", "json"]), default: "auto", "`auto` is `human` on a terminal, else `json`."),
+        SettingKey("log.level", .choice(["debug", "info", "warning", "error"]), default: "info", "The least level that is written."),
+        SettingKey(
+            "shutdown.drain", .duration(.zero...minutes(10)), default: "20s", "How long requests in flight may take to end after SIGTERM."
+        ),
+    ]
+
+    package static let passwords: [SettingKey] = [
+        SettingKey(
+            "passwords.memory_kib", .integer(7_168...1_048_576), default: "19456", "Memory of one Argon2id hash, in KiB (RFC 9106 §3.1, `m`)."
+        ),
+        SettingKey("passwords.iterations", .integer(1...32), default: "2", "Passes of Argon2id over that memory (`t`)."),
+        SettingKey("passwords.parallelism", .integer(1...16), default: "1", "Lanes of Argon2id (`p`)."),
+        SettingKey("passwords.threads", .integer(1...256), default: nil, "Hashes at a time. Without a value: one for each processor core."),
+        SettingKey(
+            "passwords.queue", .integer(1...10_000), default: "64", "Sign-ins that may wait for a hash; past it they get 503 with `Retry-After`."
+        ),
+        SettingKey(
+            "passwords.length_min", .integer(8...64), default: "15",
+            "The shortest password that is accepted, in characters (NIST SP 800-63B-4 §3.1.1.2: 15 where it is the only factor)."
+        ),
+        SettingKey(
+            "lockout.free_attempts", .integer(1...100), default: "5", "Failed sign-ins of an account or a source before the next must wait."
+        ),
+        SettingKey("lockout.delay", .duration(.milliseconds(100)...minutes(10)), default: "1s", "The first wait; it doubles with each failure."),
+        SettingKey("lockout.delay_max", .duration(.seconds(1)...days(1)), default: "15m", "The longest wait. Not below `lockout.delay`."),
+        SettingKey(
+            "lockout.failures_max", .integer(5...100), default: "100",
+            "Failures in a row after which only sources that the account has used before may try (NIST SP 800-63B-4 §3.2.2: at most 100)."
+        ),
+    ]
+
+    /// The table, in the order in which it is shown.
+    package static let all: [SettingKey] =
+        [issuer] + listeners + [storage, masterKeys, apply] + lifetimes + server + passwords
+
+    private static func days(_ count: Int64) -> Duration { .seconds(count * 86_400) }
+    private static func minutes(_ count: Int64) -> Duration { .seconds(count * 60) }
+}

@@ -1,0 +1,76 @@
+package import AuthCore
+
+package struct RefreshPresentation: Sendable {
+    package var grantID: Identifier
+    package var counter: Int64
+    package var clientID: Identifier
+    package var senderIsProved: Bool
+    package var windows: RefreshRotation.Windows
+    /// How long the grant lives on from now when it is not used.
+    package var idleLifetime: Duration
+    /// How long the access token that follows will live: until then a revocation of this grant is kept.
+    package var accessLifetime: Duration
+
+    package init(
+        grantID: Identifier, counter: Int64, clientID: Identifier, senderIsProved: Bool, windows: RefreshRotation.Windows,
+        idleLifetime: Duration, accessLifetime: Duration
+    ) {
+        self.grantID = grantID
+        self.counter = counter
+        self.clientID = clientID
+        self.senderIsProved = senderIsProved
+        self.windows = windows
+        self.idleLifetime = idleLifetime
+        self.accessLifetime = accessLifetime
+    }
+}
+
+/// Everything that a token is issued from, read under the lock of the transaction that allowed it.
+package struct RefreshedGrant: Sendable {
+    package let grant: Grant
+    package let account: Account
+    package let client: Client
+    package let assurance: SessionAssurance
+    /// The counter of the refresh token to hand out.
+    package let successor: Int64
+    package let outcome: RefreshRotation.Outcome
+
+    package init(
+        grant: Grant, account: Account, client: Client, assurance: SessionAssurance, successor: Int64, outcome: RefreshRotation.Outcome
+    ) {
+        self.grant = grant
+        self.account = account
+        self.client = client
+        self.assurance = assurance
+        self.successor = successor
+        self.outcome = outcome
+    }
+}
+
+package enum RefreshOutcome: Sendable {
+    case refreshed(RefreshedGrant)
+    /// No such grant, or it has expired or was revoked.
+    case gone
+    /// The grant belongs to another client. Nothing was changed.
+    case wrongClient
+    /// The account, the client or the session is no longer in force.
+    case disabled
+    /// The grant was revoked by this call, and its revocation is in force.
+    case replayed
+    case aheadOfStore
+}
+
+/// The grants. The caller has checked the MAC before any of these is called.
+package protocol GrantStore: Sendable {
+    /// Uses a refresh token (RFC 6749 §6): the one conditional `UPDATE` of `RefreshRotation`, with account, client and
+    /// session checked under the same lock, so that nothing is issued after a revocation has committed.
+    ///
+    /// Atomic: of any number of racing callers with the current token one gets `.rotated`, the others `.repeated`.
+    func refresh(_ presentation: RefreshPresentation, at now: Instant, event: AuditEvent) async throws(StoreError) -> RefreshOutcome
+
+    /// The row that the MAC of a credential is checked with; nothing when there is none. Revoked and expired rows count.
+    func grant(_ id: Identifier) async throws(StoreError) -> Grant?
+
+    /// Ends one grant. - Returns: Whether it was in force.
+    func revoke(_ grant: Identifier, at now: Instant, event: AuditEvent) async throws(StoreError) -> Bool
+}

@@ -1,0 +1,50 @@
+package import AuthCore
+
+/// One entry of the ordered log of revocations (docs/map.md, "A revocation").
+package struct RevocationRecord: Sendable, Equatable {
+    package enum Kind: String, Sendable, CaseIterable { case session, grant, account, client, token, key }
+    package var kind: Kind
+    package var id: Identifier
+    /// For accounts and clients: tokens with a lower one are revoked.
+    package var epoch: Int64?
+    /// No token that it could concern is valid after this.
+    package var until: Instant
+
+    package init(kind: Kind, id: Identifier, epoch: Int64? = nil, until: Instant) {
+        self.kind = kind
+        self.id = id
+        self.epoch = epoch
+        self.until = until
+    }
+}
+
+/// A place in the log: another epoch means that positions cannot be compared, and a snapshot is due.
+package struct FeedPosition: Sendable, Equatable {
+    package var epoch: String
+    package var sequence: Int64
+
+    package init(epoch: String, sequence: Int64) {
+        self.epoch = epoch
+        self.sequence = sequence
+    }
+}
+
+package struct FeedBatch: Sendable {
+    package var position: FeedPosition
+    package var records: [RevocationRecord]
+
+    package init(position: FeedPosition, records: [RevocationRecord]) {
+        self.position = position
+        self.records = records
+    }
+}
+
+/// Reads the log. Nothing is appended here: each method that ends something appends in its own transaction.
+package protocol RevocationStore: Sendable {
+    /// Everything in force, and the position it is complete up to.
+    func revocationSnapshot() async throws(StoreError) -> FeedBatch
+    /// What was committed behind `position`; nothing when the position is unknown or of another epoch.
+    func revocations(after position: FeedPosition, limit: Int) async throws(StoreError) -> FeedBatch?
+    /// Revokes one access token by its `jti`, until `expiry`.
+    func revokeToken(_ id: Identifier, until expiry: Instant, event: AuditEvent) async throws(StoreError)
+}

@@ -1,0 +1,129 @@
+package import AuthCore
+package import Store
+
+private let columns = "id, username, email, password_hash, disabled, epoch, roles, managed_by, created_ms"
+
+extension SQLRow {
+    /// The columns of `accounts` from `first` on.
+    func account() throws(StoreError) -> Account {
+        guard let managedBy = ManagedBy(rawValue: try text(7)) else { throw .corrupt("accounts.managed_by") }
+        return Account(
+            id: try identifier(0), username: try text(1), email: try optionalText(2), passwordHash: try optionalText(3).map { Secret($0) },
+            isDisabled: try flag(4), epoch: try int(5), roles: try identifiers(6), managedBy: managedBy, createdAt: try instant(8)
+        )
+    }
+}
+
+extension SQLTransaction {
+    /// The account, locked until the transaction ends: an invariant over several rows of an account first takes this.
+    func lockedAccount(_ id: Identifier) throws(StoreError) -> Account? {
+        try query("SELECT \(columns) FROM accounts WHERE id = ?1\(dialect.lockingClause)", .id(id)).first?.account()
+    }
+
+    /// Raises the account's epoch and says so in the log: every token that carries a lower one is revoked.
+    func raiseEpoch(ofAccount id: Identifier, at now: Instant, margin: Duration) throws(StoreError) {
+        let rows = try query("UPDATE accounts SET epoch = epoch + 1 WHERE id = ?1 RETURNING epoch", .id(id))
+        guard let row = rows.first else { return }
+        let until = try tokensUntil("account_id", id, at: now) + margin
+        revoke(RevocationRecord(kind: .account, id: id, epoch: try row.int(0), until: until))
+    }
+
+    /// When the last access token of the grants under `column` expires.
+    func tokensUntil(_ column: String, _ id: Identifier, at now: Instant) throws(StoreError) -> Instant {
+        let rows = try query("SELECT MAX(token_until_ms) FROM grants WHERE \(column) = ?1", .id(id))
+        return max(now, try rows.first?.optionalInstant(0) ?? now)
+    }
+
+    func insert(_ account: NewAccount, id: Identifier, at now: Instant) throws(StoreError) -> Account? {
+        let inserted = try execute(
+            """
+            INSERT INTO accounts (id, username, canonical_username, email, canonical_email, password_hash, disabled, epoch, roles,
+                managed_by, created_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 1, ?7, ?8, ?9) ON CONFLICT DO NOTHING
+            """,
+            .id(id), .text(account.username), .id(account.canonicalUsername), .text(account.email), .id(account.canonicalEmail),
+            .text(account.passwordHash?.exposed), .list(account.roles.map(\.text)), .text(account.managedBy.rawValue), .time(now)
+        )
+        return inserted == 0 ? nil : try lockedAccount(id)
+    }
+
+    /// - Returns: Whether the account exists.
+    func apply(_ change: AccountChange, to id: Identifier, at now: Instant, margin: Duration) throws(StoreError) -> Bool {
+        guard let account = try lockedAccount(id) else { return false }
+        switch change {
+        case .password(let hash):
+            try execute("UPDATE accounts SET password_hash = ?1 WHERE id = ?2", .text(hash.exposed), .id(id))
+            try endEverything(ofAccount: id, at: now, margin: margin)
+        case .disabled(let isDisabled):
+            if account.isDisabled == isDisabled { return true }
+            try execute("UPDATE accounts SET disabled = ?1 WHERE id = ?2", .flag(isDisabled), .id(id))
+            if isDisabled { try endEverything(ofAccount: id, at: now, margin: margin) }
+        case .roles(let roles):
+            try execute("UPDATE accounts SET roles = ?1 WHERE id = ?2", .list(roles.map(\.text)), .id(id))
+            if !Set(account.roles).isSubset(of: roles) { try raiseEpoch(ofAccount: id, at: now, margin: margin) }
+        case .deleted:
+            try endEverything(ofAccount: id, at: now, margin: margin)
+            try execute("DELETE FROM accounts WHERE id = ?1", .id(id))
+        }
+        return true
+    }
+}
+
+extension SQLStore {
+    package func createAccount(_ account: NewAccount, event: AuditEvent) async throws(StoreError) -> CreateAccountOutcome {
+        let id = newIdentifier()
+        let limits = limits
+        return try await write { (transaction) throws(StoreError) in
+            guard let created = try transaction.insert(account, id: id, at: event.at) else { return .taken }
+            var event = event
+            event.accountID = id
+            try transaction.append(event, limits: limits)
+            return .created(created)
+        }
+    }
+
+    package func account(canonicalName: Identifier, canonicalEmail: Identifier?) async throws(StoreError) -> Account? {
+        try await read { (transaction) throws(StoreError) in
+            if let row = try transaction.query("SELECT \(columns) FROM accounts WHERE canonical_username = ?1", .id(canonicalName)).first {
+                return try row.account()
+            }
+            guard let canonicalEmail else { return nil }
+            return try transaction.query("SELECT \(columns) FROM accounts WHERE canonical_email = ?1", .id(canonicalEmail)).first?.account()
+        }
+    }
+
+    package func account(id: Identifier) async throws(StoreError) -> Account? {
+        try await read { (transaction) throws(StoreError) in
+            try transaction.query("SELECT \(columns) FROM accounts WHERE id = ?1", .id(id)).first?.account()
+        }
+    }
+
+    package func accounts(after: Identifier?, limit: Int) async throws(StoreError) -> [Account] {
+        try await read { (transaction) throws(StoreError) in
+            var accounts: [Account] = []
+            let rows = try transaction.query(
+                "SELECT \(columns) FROM accounts WHERE canonical_username > ?1 ORDER BY canonical_username LIMIT ?2",
+                .text(after?.text ?? ""), .int(Int64(min(max(limit, 1), 1_000)))
+            )
+            for row in rows { accounts.append(try row.account()) }
+            return accounts
+        }
+    }
+
+    package func change(_ account: Identifier, _ change: AccountChange, event: AuditEvent) async throws(StoreError) -> Bool {
+        let limits = limits
+        return try await write { (transaction) throws(StoreError) in
+            guard try transaction.apply(change, to: account, at: event.at, margin: limits.revocationMargin) else { return false }
+            try transaction.append(event, limits: limits)
+            return true
+        }
+    }
+
+    package func upgradePasswordHash(of account: Identifier, from old: Secret<String>, to new: Secret<String>) async throws(StoreError) {
+        try await write { (transaction) throws(StoreError) in
+            try transaction.execute(
+                "UPDATE accounts SET password_hash = ?1 WHERE id = ?2 AND password_hash = ?3",
+                .text(new.exposed), .id(account), .text(old.exposed)
+            )
+        }
+    }
+}

@@ -1,0 +1,117 @@
+package import AuthCore
+package import Store
+
+private let columns = """
+    id, session_id, account_id, client_uid, client_id, scope, audiences, secret, refresh_current, refresh_predecessor,
+    refresh_advanced_ms, created_ms, expires_ms, revoked_ms
+    """
+
+extension SQLRow {
+    fileprivate func grant() throws(StoreError) -> Grant {
+        Grant(
+            id: try identifier(0), sessionID: try optionalText(1).map { Identifier($0) }, accountID: try identifier(2),
+            clientUID: try identifier(3), clientID: try identifier(4), scope: try scope(5), audiences: try identifiers(6),
+            secret: Secret(try blob(7)),
+            rotation: RefreshRotation(current: try int(8), predecessor: try int(9), advancedAt: try instant(10)),
+            createdAt: try instant(11), expiresAt: try instant(12), isRevoked: try optionalInt(13) != nil
+        )
+    }
+}
+
+extension SQLTransaction {
+    func insert(_ grant: Grant, tokensUntil: Instant) throws(StoreError) {
+        try execute(
+            """
+            INSERT INTO grants (\(columns), token_until_ms)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, NULL, ?14)
+            """,
+            .id(grant.id), .id(grant.sessionID), .id(grant.accountID), .id(grant.clientUID), .id(grant.clientID),
+            .text(grant.scope.description), .list(grant.audiences.map(\.text)), .blob(grant.secret.exposed), .int(grant.rotation.current),
+            .int(grant.rotation.predecessor), .time(grant.rotation.advancedAt), .time(grant.createdAt), .time(grant.expiresAt),
+            .time(tokensUntil)
+        )
+    }
+
+    fileprivate func refresh(
+        _ presentation: RefreshPresentation, at now: Instant, event: AuditEvent, limits: StoreLimits
+    ) throws(StoreError) -> RefreshOutcome {
+        // The account's row is locked before the grant's, here as everywhere, so that two transactions cannot wait for each other.
+        guard let owner = try query("SELECT account_id FROM grants WHERE id = ?1", .id(presentation.grantID)).first?.identifier(0)
+        else { return .gone }
+        let account = try lockedAccount(owner)
+        let rows = try query(
+            "SELECT \(columns) FROM grants WHERE id = ?1 AND revoked_ms IS NULL AND expires_ms > ?2\(dialect.lockingClause)",
+            .id(presentation.grantID), .time(now)
+        )
+        guard let grant = try rows.first?.grant() else { return .gone }
+        guard grant.clientID == presentation.clientID else { return .wrongClient }
+        guard let account, !account.isDisabled, let client = try liveClient(grant.clientID), client.uid == grant.clientUID else {
+            return .disabled
+        }
+        guard let sessionID = grant.sessionID, let session = try liveSession(sessionID, at: now) else { return .disabled }
+
+        var rotation = grant.rotation
+        let outcome = rotation.present(
+            presentation.counter, at: now, senderIsProved: presentation.senderIsProved, windows: presentation.windows
+        )
+        let successor: Int64
+        switch outcome {
+        case .rotated(let counter), .repeated(let counter), .replaced(let counter): successor = counter
+        case .aheadOfStore: return .aheadOfStore
+        case .replayed:
+            try revokeGrants("id", grant.id, at: now, margin: limits.revocationMargin)
+            var event = event
+            (event.accountID, event.sessionID) = (account.id, sessionID)
+            try append(event, limits: limits)
+            return .replayed
+        }
+        let expiresAt = min(now + presentation.idleLifetime, session.expiresAt)
+        let changed = try execute(
+            """
+            UPDATE grants SET refresh_current = ?1, refresh_predecessor = ?2, refresh_advanced_ms = ?3, expires_ms = ?4, token_until_ms = ?5
+            WHERE id = ?6 AND refresh_current = ?7 AND refresh_predecessor = ?8 AND revoked_ms IS NULL
+            """,
+            .int(rotation.current), .int(rotation.predecessor), .time(rotation.advancedAt), .time(expiresAt),
+            .time(now + presentation.accessLifetime), .id(grant.id), .int(grant.rotation.current), .int(grant.rotation.predecessor)
+        )
+        guard changed == 1 else { throw .corrupt("a locked grant changed") }
+        try execute("UPDATE sessions SET used_ms = ?1 WHERE id = ?2", .time(now), .id(sessionID))
+        failpoint("refresh.before_commit")
+        return .refreshed(
+            RefreshedGrant(
+                grant: grant, account: account, client: client, assurance: session.assurance, successor: successor, outcome: outcome
+            )
+        )
+    }
+}
+
+extension SQLStore {
+    package func refresh(
+        _ presentation: RefreshPresentation, at now: Instant, event: AuditEvent
+    ) async throws(StoreError) -> RefreshOutcome {
+        let limits = limits
+        return try await write { (transaction) throws(StoreError) in
+            try transaction.refresh(presentation, at: now, event: event, limits: limits)
+        }
+    }
+
+    package func grant(_ id: Identifier) async throws(StoreError) -> Grant? {
+        try await read { (transaction) throws(StoreError) in
+            try transaction.query("SELECT \(columns) FROM grants WHERE id = ?1", .id(id)).first?.grant()
+        }
+    }
+
+    package func revoke(_ grant: Identifier, at now: Instant, event: AuditEvent) async throws(StoreError) -> Bool {
+        let limits = limits
+        return try await write { (transaction) throws(StoreError) in
+            let rows = try transaction.query("SELECT account_id, session_id FROM grants WHERE id = ?1 AND revoked_ms IS NULL", .id(grant))
+            guard let row = rows.first else { return false }
+            try transaction.revokeGrants("id", grant, at: now, margin: limits.revocationMargin)
+            var event = event
+            event.accountID = try row.identifier(0)
+            event.sessionID = try row.optionalText(1).map { Identifier($0) }
+            try transaction.append(event, limits: limits)
+            return true
+        }
+    }
+}

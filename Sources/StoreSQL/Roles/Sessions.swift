@@ -1,0 +1,143 @@
+package import AuthCore
+package import Store
+
+private let columns = "id, account_id, client_id, acr, amr, authenticated_ms, created_ms, used_ms, expires_ms, source, agent"
+
+extension SQLRow {
+    func session() throws(StoreError) -> Session {
+        Session(
+            id: try identifier(0), accountID: try identifier(1), clientID: try identifier(2),
+            assurance: SessionAssurance(acr: try text(3), amr: try list(4), authenticatedAt: try instant(5)),
+            createdAt: try instant(6), lastUsedAt: try instant(7), expiresAt: try instant(8), source: try text(9), agent: try text(10)
+        )
+    }
+}
+
+extension SQLTransaction {
+    /// The session when it exists and has not expired.
+    func liveSession(_ id: Identifier, at now: Instant) throws(StoreError) -> Session? {
+        guard let session = try query("SELECT \(columns) FROM sessions WHERE id = ?1", .id(id)).first?.session() else { return nil }
+        return session.expiresAt > now ? session : nil
+    }
+
+    /// Ends one session: its row goes, its grants are revoked, both stand in the log.
+    func endSession(_ id: Identifier, at now: Instant, margin: Duration) throws(StoreError) {
+        let until = try tokensUntil("session_id", id, at: now) + margin
+        try execute("DELETE FROM sessions WHERE id = ?1", .id(id))
+        revoke(RevocationRecord(kind: .session, id: id, until: until))
+        try revokeGrants("session_id", id, at: now, margin: margin)
+    }
+
+    /// Ends every session and grant of an account and raises its epoch. The ids stand in the log one by one, because a
+    /// token with a pairwise subject does not name the account.
+    func endEverything(ofAccount id: Identifier, at now: Instant, margin: Duration) throws(StoreError) {
+        try raiseEpoch(ofAccount: id, at: now, margin: margin)
+        for row in try query("SELECT id FROM sessions WHERE account_id = ?1", .id(id)) {
+            try endSession(try row.identifier(0), at: now, margin: margin)
+        }
+        try revokeGrants("account_id", id, at: now, margin: margin)
+    }
+
+    /// Revokes the grants under `column` that are in force. The rows stay until the last token of each has expired.
+    func revokeGrants(_ column: String, _ id: Identifier, at now: Instant, margin: Duration) throws(StoreError) {
+        let rows = try query(
+            """
+            UPDATE grants SET revoked_ms = ?1, expires_ms = token_until_ms WHERE \(column) = ?2 AND revoked_ms IS NULL
+            RETURNING id, token_until_ms
+            """,
+            .time(now), .id(id)
+        )
+        for row in rows {
+            revoke(RevocationRecord(kind: .grant, id: try row.identifier(0), until: max(now, try row.instant(1)) + margin))
+        }
+    }
+
+    /// A few rows that nothing can use any more.
+    fileprivate func forgetExpired(at now: Instant) throws(StoreError) {
+        for table in ["grants", "sessions"] {
+            try execute(
+                "DELETE FROM \(table) WHERE id IN (SELECT id FROM \(table) WHERE expires_ms < ?1 LIMIT ?2)",
+                .time(now), .int(SQLStore.cleanupBatch)
+            )
+        }
+        try execute(
+            "DELETE FROM revocations WHERE kind <> 'key' AND sequence IN (SELECT sequence FROM revocations WHERE until_ms < ?1 LIMIT ?2)",
+            .time(now), .int(SQLStore.cleanupBatch)
+        )
+    }
+}
+
+extension SQLStore {
+    package func open(_ request: OpenSession, at now: Instant, event: AuditEvent) async throws(StoreError) -> OpenSessionOutcome {
+        let (sessionID, grantID) = (newIdentifier(), newIdentifier())
+        let secret = environment.randomBytes(32)
+        let limits = limits
+        return try await write { (transaction) throws(StoreError) in
+            guard let account = try transaction.lockedAccount(request.accountID), !account.isDisabled, account.epoch == request.accountEpoch else {
+                return .accountChanged
+            }
+            guard let client = try transaction.liveClient(request.clientID) else { return .clientUnavailable }
+            let session = Session(
+                id: sessionID, accountID: account.id, clientID: client.id, assurance: request.assurance, createdAt: now, lastUsedAt: now,
+                expiresAt: now + request.lifetime, source: request.source, agent: request.agent
+            )
+            let grant = Grant(
+                id: grantID, sessionID: sessionID, accountID: account.id, clientUID: client.uid, clientID: client.id, scope: request.scope,
+                audiences: request.audiences, secret: Secret(secret), rotation: RefreshRotation(startedAt: now), createdAt: now,
+                expiresAt: min(now + request.idleLifetime, session.expiresAt)
+            )
+            try transaction.insert(session)
+            try transaction.insert(grant, tokensUntil: now + request.accessLifetime)
+            try transaction.forgetExpired(at: now)
+            var event = event
+            event.sessionID = sessionID
+            try transaction.append(event, limits: limits)
+            return .opened(session, grant)
+        }
+    }
+
+    package func sessions(of account: Identifier, at now: Instant) async throws(StoreError) -> [Session] {
+        try await read { (transaction) throws(StoreError) in
+            var sessions: [Session] = []
+            let rows = try transaction.query(
+                "SELECT \(columns) FROM sessions WHERE account_id = ?1 AND expires_ms > ?2 ORDER BY created_ms DESC, id LIMIT 100",
+                .id(account), .time(now)
+            )
+            for row in rows { sessions.append(try row.session()) }
+            return sessions
+        }
+    }
+
+    package func end(_ session: Identifier, owner: Identifier?, at now: Instant, event: AuditEvent) async throws(StoreError) -> Bool {
+        let limits = limits
+        return try await write { (transaction) throws(StoreError) in
+            guard let found = try transaction.liveSession(session, at: now) else { return false }
+            if let owner, found.accountID != owner { return false }
+            try transaction.endSession(session, at: now, margin: limits.revocationMargin)
+            var event = event
+            event.accountID = found.accountID
+            try transaction.append(event, limits: limits)
+            return true
+        }
+    }
+
+    package func endAll(of account: Identifier, at now: Instant, event: AuditEvent) async throws(StoreError) {
+        let limits = limits
+        try await write { (transaction) throws(StoreError) in
+            guard try transaction.lockedAccount(account) != nil else { return }
+            try transaction.endEverything(ofAccount: account, at: now, margin: limits.revocationMargin)
+            try transaction.append(event, limits: limits)
+        }
+    }
+}
+
+extension SQLTransaction {
+    fileprivate func insert(_ session: Session) throws(StoreError) {
+        try execute(
+            "INSERT INTO sessions (\(columns)) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            .id(session.id), .id(session.accountID), .id(session.clientID), .text(session.assurance.acr), .list(session.assurance.amr),
+            .time(session.assurance.authenticatedAt), .time(session.createdAt), .time(session.lastUsedAt), .time(session.expiresAt),
+            .text(session.source), .text(session.agent)
+        )
+    }
+}

@@ -1,0 +1,81 @@
+package import AuthCore
+package import Store
+
+/// A value in SQL: 64-bit integers, text without NUL, bytes.
+package enum SQLValue: Sendable, Equatable {
+    case null
+    case int(Int64)
+    case text(String)
+    case blob([UInt8])
+}
+
+/// One row of an answer; columns by their place in the `SELECT`.
+package struct SQLRow: Sendable {
+    package let values: [SQLValue]
+
+    package init(_ values: [SQLValue]) { self.values = values }
+
+    package func int(_ column: Int) throws(StoreError) -> Int64 {
+        if case .int(let value) = values[column] { return value }
+        throw .corrupt("column \(column) is no integer")
+    }
+
+    package func text(_ column: Int) throws(StoreError) -> String {
+        if case .text(let value) = values[column] { return value }
+        throw .corrupt("column \(column) is no text")
+    }
+
+    package func blob(_ column: Int) throws(StoreError) -> [UInt8] {
+        if case .blob(let value) = values[column] { return value }
+        throw .corrupt("column \(column) is no blob")
+    }
+
+    package func optionalInt(_ column: Int) throws(StoreError) -> Int64? { values[column] == .null ? nil : try int(column) }
+    package func optionalText(_ column: Int) throws(StoreError) -> String? { values[column] == .null ? nil : try text(column) }
+    package func instant(_ column: Int) throws(StoreError) -> Instant { Instant(milliseconds: try int(column)) }
+    package func optionalInstant(_ column: Int) throws(StoreError) -> Instant? { try optionalInt(column).map(Instant.init(milliseconds:)) }
+    package func identifier(_ column: Int) throws(StoreError) -> Identifier { Identifier(try text(column)) }
+    package func flag(_ column: Int) throws(StoreError) -> Bool { try int(column) != 0 }
+}
+
+/// What a driver does: run one statement. Confined to the thread that runs the transaction.
+package protocol SQLConnection {
+    /// Runs a statement that answers rows. Arguments are bound to `?1`, `?2`, ….
+    func query(_ sql: String, _ arguments: [SQLValue]) throws(StoreError) -> [SQLRow]
+    /// Runs a statement and says how many rows it changed.
+    @discardableResult
+    func execute(_ sql: String, _ arguments: [SQLValue]) throws(StoreError) -> Int
+}
+
+/// What the dialects truly differ in.
+package struct SQLDialect: Sendable {
+    /// Behind a `SELECT` whose rows the transaction will decide by: ` FOR UPDATE`, or nothing where one writer is the rule.
+    package let lockingClause: String
+    package let bytesType: String
+    package let textType: String
+    /// A primary key that counts up by itself.
+    package let serialKey: String
+
+    package init(lockingClause: String, bytesType: String, textType: String, serialKey: String) {
+        self.lockingClause = lockingClause
+        self.bytesType = bytesType
+        self.textType = textType
+        self.serialKey = serialKey
+    }
+}
+
+/// A database: transactions are synchronous closures on a thread that owns its connection, so nothing can suspend
+/// inside one. A closure has no effect outside the database and may run again.
+package protocol SQLDatabase: Sendable {
+    var dialect: SQLDialect { get }
+
+    /// Runs `body` in a transaction of its own outcome. When this returns, what it wrote is durable.
+    ///
+    /// - Parameter committed: Called once after the commit and before this returns, in commit order.
+    func write<Output: Sendable>(
+        _ body: @escaping @Sendable (any SQLConnection) throws(StoreError) -> Output,
+        committed: @escaping @Sendable (Output) -> Void
+    ) async throws(StoreError) -> Output
+
+    func read<Output: Sendable>(_ body: @escaping @Sendable (any SQLConnection) throws(StoreError) -> Output) async throws(StoreError) -> Output
+}

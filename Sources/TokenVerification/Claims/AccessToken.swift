@@ -1,0 +1,70 @@
+public import AuthCore
+
+/// What a verified access token says (RFC 9068 §2.2). Immutable and shared: the cache hands the same object to everyone.
+public final class AccessToken: Sendable {
+    public let issuer: Identifier
+    public let subject: Identifier
+    public let clientID: Identifier
+    /// Empty when the token has no `aud`; such a token is refused everywhere.
+    public let audiences: [Identifier]
+    public let expiresAt: Instant
+    public let issuedAt: Instant
+    public let notBefore: Instant?
+    /// `jti`.
+    public let id: Identifier
+    public let scope: ScopeSet
+    /// `sid`, the sign-in session; absent for client_credentials.
+    public let sessionID: Identifier?
+    /// `gid`, the grant.
+    public let grantID: Identifier?
+    /// The first number of `ver`; 0 without `ver`.
+    public let accountEpoch: Int64
+    /// The second number of `ver`; 0 without it.
+    public let clientEpoch: Int64
+    /// `auth_time`.
+    public let authenticatedAt: Instant?
+    public let acr: String?
+    public let amr: [String]
+    public let roles: [Identifier]
+    /// `cnf.jkt`: the thumbprint of the key that whoever presents the token must prove (RFC 9449 §6).
+    public let confirmationJKT: String?
+    /// Whether the token has a `cnf` at all, of any kind (RFC 7800).
+    public let isSenderConstrained: Bool
+    /// Of the key that verified it.
+    public let keyID: Identifier
+
+    /// The key that verified it, by material and algorithm.
+    let keyFingerprint: TokenHash
+    private let payload: [UInt8]
+
+    /// All claims, our own and others. Read anew from the payload on each use: not for the hot path.
+    public var claims: JSONObject {
+        // These very bytes were read once before, when the token was made.
+        (try? JSONReader.read(payload, limits: .token))?.object ?? JSONObject()
+    }
+
+    init(_ claims: AccessTokenClaims, payload: [UInt8], key: VerificationKey) {
+        issuer = claims.issuer
+        subject = claims.subject
+        clientID = claims.clientID
+        audiences = claims.audiences
+        expiresAt = claims.expiresAt
+        issuedAt = claims.issuedAt
+        notBefore = claims.notBefore
+        id = claims.id
+        scope = claims.scope
+        sessionID = claims.sessionID
+        grantID = claims.grantID
+        accountEpoch = claims.epochs.account
+        clientEpoch = claims.epochs.client
+        authenticatedAt = claims.authenticatedAt
+        acr = claims.acr
+        amr = claims.amr
+        roles = claims.roles
+        confirmationJKT = claims.confirmation?.jkt
+        isSenderConstrained = claims.confirmation != nil
+        keyID = key.id
+        keyFingerprint = key.fingerprint
+        self.payload = payload
+    }
+}

@@ -1,0 +1,99 @@
+internal import AuthCore
+internal import OAuthServer
+internal import Store
+internal import TokenKeys
+
+extension AdminEndpoints {
+    var clients: [Endpoint] {
+        [
+            Endpoint("GET", "/admin/clients") { (request) throws(APIError) in
+                let found = try await stored { () async throws(StoreError) in try await store.clients() }
+                var json = JSONWriter()
+                json.object { $0.array("clients") { list in for client in found { list.object { AdminEndpoints.write(client, to: &$0) } } } }
+                return .json(200, json.bytes)
+            },
+            Endpoint("PATCH", "/admin/clients/{id}") { (request) throws(APIError) in
+                let body = try request.json(["disabled"])
+                guard let isDisabled = try body.flag("disabled") else { throw .invalidRequest("\"disabled\" is missing.") }
+                let id = Identifier(request.parameters[0])
+                let event = event(.clientChanged, request, client: id, isDisabled ? "disabled" : "enabled")
+                let found = try await stored { () async throws(StoreError) in
+                    let found = try await store.setClientDisabled(id, isDisabled, event: event)
+                    try await reload()
+                    return found
+                }
+                guard found else { throw APIError(404, "not_found", "There is no such client.", reason: "client_unknown") }
+                return ResponseFacts(status: 204)
+            },
+            Endpoint("POST", "/admin/clients/{id}/secrets") { (request) throws(APIError) in try await rotateSecret(request) },
+        ]
+    }
+
+    var signingKeys: [Endpoint] {
+        [
+            Endpoint("GET", "/admin/keys") { _ throws(APIError) in AdminEndpoints.answer(keys.records) },
+            Endpoint("POST", "/admin/keys/rotate") { (request) throws(APIError) in
+                try await maintain(.rotate, event(.keysChanged, request, "rotate"))
+            },
+            Endpoint("POST", "/admin/keys/{kid}/revoke") { (request) throws(APIError) in
+                let id = Identifier(request.parameters[0])
+                guard keys.records.contains(where: { $0.id == id && $0.state != .revoked }) else {
+                    throw APIError(404, "not_found", "There is no such key in force.", reason: "key_unknown")
+                }
+                return try await maintain(.revoke(id), event(.keysChanged, request, "revoke \(id)"))
+            },
+        ]
+    }
+
+    private func maintain(_ reason: KeyRotation.Reason, _ event: AuditEvent) async throws(APIError) -> ResponseFacts {
+        do { try await keys.maintain(for: reason, event: event) } catch { throw .unavailable("signing_unavailable") }
+        return AdminEndpoints.answer(keys.records)
+    }
+
+    /// Makes a new secret; it is shown in this one answer. The one before stays valid until the next rotation.
+    private func rotateSecret(_ request: APIRequest) async throws(APIError) -> ResponseFacts {
+        let id = Identifier(request.parameters[0])
+        let secret = Secret("ghs_" + Base64URL.encode(environment.randomBytes(32)))
+        let hash = clientSecrets.hash(secret)
+        let event = event(.clientChanged, request, client: id, "secret")
+        let found = try await stored { () async throws(StoreError) in
+            let found = try await store.addClientSecret(id, hash: hash, event: event)
+            try await reload()
+            return found
+        }
+        guard found else { throw APIError(404, "not_found", "There is no such confidential client.", reason: "client_unknown") }
+        var json = JSONWriter()
+        json.object {
+            $0.member("client_id", id.text)
+            $0.member("client_secret", secret.exposed)
+        }
+        return .json(201, json.bytes)
+    }
+
+    private static func answer(_ records: [SigningKeyRecord]) -> ResponseFacts {
+        var json = JSONWriter()
+        json.object {
+            $0.array("keys") { list in
+                for key in records {
+                    list.object {
+                        $0.member("kid", key.id.text)
+                        $0.member("alg", key.algorithm)
+                        $0.member("state", key.state.rawValue)
+                        $0.member("published_at", key.publishedAt.seconds)
+                        $0.member("activated_at", key.activatedAt?.seconds)
+                        $0.member("published_until", key.publishedUntil?.seconds)
+                    }
+                }
+            }
+        }
+        return .json(200, json.bytes)
+    }
+
+    private static func write(_ client: Client, to json: inout JSONWriter) {
+        json.member("client_id", client.id.text)
+        json.member("disabled", client.isDisabled)
+        json.member("managed_by", client.managedBy.rawValue)
+        json.member("secrets", client.secretHashes.count)
+        json.member("definition", ResourceJSON.encode(client.definition))
+    }
+}

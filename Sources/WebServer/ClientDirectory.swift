@@ -1,0 +1,25 @@
+package import AuthCore
+package import OAuthServer
+package import Store
+internal import Synchronization
+
+/// The clients in memory, for endpoints that must not wait for the store. Replaced whole after each change.
+package final class ClientDirectory: Sendable {
+    private let clients = Mutex<[Identifier: Client]>([:])
+    private let secrets: ClientSecrets
+
+    package init(secrets: ClientSecrets) { self.secrets = secrets }
+
+    package func replace(_ clients: [Client]) {
+        let byID = Dictionary(clients.map { ($0.id, $0) }) { first, _ in first }
+        self.clients.withLock { $0 = byID }
+    }
+
+    /// Whether these are the credentials of a confidential client in force. An unknown one costs the same.
+    package func isProved(_ credentials: BasicCredentials) -> Bool {
+        let client = clients.withLock { $0[credentials.clientID] }
+        let matches = secrets.matches(credentials.secret, client?.secretHashes ?? [[UInt8](repeating: 0, count: 32)])
+        guard let client, !client.isDisabled, !client.definition.isPublic else { return false }
+        return matches
+    }
+}

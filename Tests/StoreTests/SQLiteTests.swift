@@ -1,0 +1,122 @@
+import AuthCore
+import Foundation
+import Store
+import StoreSQL
+import StoreSQLite
+import Testing
+
+@Suite("SQLite driver")
+struct SQLiteTests {
+    private func folder() throws -> URL {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("gatehouse-sqlite-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        return folder
+    }
+
+    private func open(_ path: String) throws(StoreError) -> SQLiteDatabase { try SQLiteDatabase(path: path, uptime: Environment.live.uptime) }
+
+    @Test("commits are durable: synchronous is FULL on the writer")
+    func synchronous() async throws {
+        let test = try await StoreKind.sqlite.open()
+        #expect(try await test.database.synchronousLevel() == 2)
+    }
+
+    @Test("a writer that fails does not harm the ones that share its commit")
+    func savepoints() async throws {
+        let test = try await StoreKind.sqlite.open()
+        let outcomes = await withTaskGroup(of: Bool.self) { group in
+            for index in 0..<64 {
+                group.addTask {
+                    do {
+                        _ = try await test.database.write(
+                            { (connection: any SQLConnection) throws(StoreError) in
+                                try connection.execute("INSERT INTO meta (name, value) VALUES (?1, ?2)", [.text("w\(index)"), .blob([1])])
+                                if index % 2 == 1 { throw StoreError.unavailable("on purpose") }
+                            }, committed: { _ in })
+                        return true
+                    } catch { return false }
+                }
+            }
+            return await group.reduce(0) { $0 + ($1 ? 1 : 0) }
+        }
+        #expect(outcomes == 32)
+        #expect(try await test.rows("meta WHERE name LIKE 'w%'") == 32)
+    }
+
+    @Test("a second server on the same file is refused, and readers of others are not shut out")
+    func locked() async throws {
+        let test = try await StoreKind.sqlite.open()
+        let path = test.folder.appendingPathComponent("gatehouse.db").path
+        #expect(throws: StoreError.self) { try open(path) }
+        let shell = Process()
+        shell.executableURL = URL(fileURLWithPath: "/usr/bin/python3")
+        shell.arguments = ["-c", "import sqlite3,sys; print(sqlite3.connect(sys.argv[1]).execute('select count(*) from feed').fetchone())", path]
+        shell.standardOutput = FileHandle.nullDevice
+        try shell.run()
+        shell.waitUntilExit()
+        #expect(shell.terminationStatus == 0)
+    }
+
+    enum Damage: String, CaseIterable, Sendable { case empty, truncated, overwritten, foreign, missingBesideLog, pageInTheMiddle }
+
+    @Test("a damaged database is refused with a clear message and never replaced (R-1c)", arguments: Damage.allCases)
+    func damaged(_ damage: Damage) async throws {
+        let folder = try folder()
+        let path = folder.appendingPathComponent("gatehouse.db").path
+        do {
+            let database = try open(path)
+            let store = SQLStore(database: database, environment: .live) { _ in }
+            try await store.prepare()
+            for index in 0..<200 {
+                try await store.append(AuditEvent(.signIn, at: Instant(seconds: Int64(index)), source: "test", reason: String(repeating: "x", count: 200), traceID: "t"))
+            }
+            await database.close()
+        }
+        var content = try Data(contentsOf: URL(fileURLWithPath: path))
+        switch damage {
+        case .empty: content = Data()
+        case .truncated: content = content.prefix(content.count / 2)
+        case .overwritten: content = Data(repeating: 0x55, count: content.count)
+        case .foreign: content.replaceSubrange(68..<72, with: Data([0, 0, 0, 1]))
+        case .missingBesideLog:
+            try Data([1]).write(to: URL(fileURLWithPath: path + "-wal"))
+            try FileManager.default.removeItem(atPath: path)
+        case .pageInTheMiddle: content.replaceSubrange(8_192..<12_288, with: Data(repeating: 0xAA, count: 4_096))
+        }
+        if damage != .missingBesideLog { try content.write(to: URL(fileURLWithPath: path)) }
+        var refused: StoreError?
+        do throws(StoreError) { _ = try open(path) } catch { refused = error }
+        guard case .unusable(let message) = refused else {
+            Issue.record("not refused: \(String(describing: refused))")
+            return
+        }
+        #expect(message.contains(path))
+        if damage != .missingBesideLog { #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == content) }
+    }
+
+    @Test("a store with a newer schema is refused")
+    func newer() async throws {
+        let test = try await StoreKind.sqlite.open()
+        _ = try await test.database.write(
+            { (connection: any SQLConnection) throws(StoreError) in
+                _ = try connection.execute("INSERT INTO schema_migrations (number, name, at_ms) VALUES (999, 'future', 0)", [])
+            }, committed: { _ in })
+        let store = SQLStore(database: test.database, environment: .live) { _ in }
+        await #expect(throws: StoreError.self) { try await store.prepare() }
+    }
+
+    @Test("what was answered is there after opening again")
+    func reopen() async throws {
+        let folder = try folder()
+        let path = folder.appendingPathComponent("gatehouse.db").path
+        for round in 0..<3 {
+            let database = try open(path)
+            let store = SQLStore(database: database, environment: .live) { _ in }
+            try await store.prepare()
+            let events = try await store.events(before: nil, limit: 100, account: nil)
+            #expect(events.count == round)
+            try await store.append(AuditEvent(.signIn, at: Instant(seconds: 1), source: "test", traceID: "t"))
+            await database.close()
+        }
+    }
+}

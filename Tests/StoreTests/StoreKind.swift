@@ -1,0 +1,107 @@
+import AuthCore
+import Foundation
+import Store
+import StoreSQL
+import StoreSQLite
+import Synchronization
+import Testing
+
+/// The databases that the contract runs on, always all of them.
+enum StoreKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
+    case sqlite
+
+    var testDescription: String { rawValue }
+
+    /// A fresh store in a folder of its own, opened by the product's own code.
+    func open(limits: StoreLimits = StoreLimits()) async throws -> TestStore {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("gatehouse-store-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        return try await TestStore(folder: folder, limits: limits)
+    }
+}
+
+/// A store with a chosen clock, and the revocations that it told of.
+final class TestStore: Sendable {
+    let folder: URL
+    let database: SQLiteDatabase
+    /// As its protocol: the contract knows no driver.
+    let store: any Store
+
+    init(folder: URL, limits: StoreLimits) async throws {
+        self.folder = folder
+        let clock = SharedClock()
+        let told = SharedBatches()
+        database = try SQLiteDatabase(path: folder.appendingPathComponent("gatehouse.db").path, uptime: Environment.live.uptime)
+        var environment = Environment.live
+        environment.now = { clock.now }
+        let sqlStore = SQLStore(database: database, environment: environment, limits: limits) { batch in told.append(batch) }
+        self.sharedClock = clock
+        self.sharedBatches = told
+        store = sqlStore
+        try await sqlStore.prepare()
+    }
+
+    private let sharedClock: SharedClock
+    private let sharedBatches: SharedBatches
+
+    var now: Instant { sharedClock.now }
+    func advance(_ duration: Duration) { sharedClock.advance(duration) }
+    var batches: [FeedBatch] { sharedBatches.all }
+    var revoked: [RevocationRecord] { batches.flatMap(\.records) }
+
+    deinit {
+        // The folder is in the temporary directory; what cannot be removed is the system's to clean.
+        try? FileManager.default.removeItem(at: folder)
+    }
+}
+
+final class SharedClock: Sendable {
+    private let value = Mutex(Instant(seconds: 1_800_000_000))
+    var now: Instant { value.withLock { $0 } }
+    func advance(_ duration: Duration) { value.withLock { $0 = $0 + duration } }
+}
+
+final class SharedBatches: Sendable {
+    private let value = Mutex<[FeedBatch]>([])
+    var all: [FeedBatch] { value.withLock { $0 } }
+    func append(_ batch: FeedBatch) { value.withLock { $0.append(batch) } }
+}
+
+extension TestStore {
+    func event(_ kind: AuditEvent.Kind = .accountChanged) -> AuditEvent {
+        AuditEvent(kind, at: now, source: "test", traceID: "0000")
+    }
+
+    func account(_ name: String, roles: [Identifier] = ["customer"]) async throws -> Account {
+        let new = NewAccount(
+            username: name, canonicalUsername: Identifier(name), email: "\(name)@example.com", canonicalEmail: Identifier("\(name)@example.com"),
+            passwordHash: Secret("hash"), roles: roles
+        )
+        guard case .created(let account) = try await store.createAccount(new, event: event(.accountCreated)) else {
+            throw StoreError.corrupt("\(name) is taken")
+        }
+        return account
+    }
+
+    func openSession(_ account: Account, client: Identifier = Client.builtInID) async throws -> (Session, Grant) {
+        let request = OpenSession(
+            accountID: account.id, accountEpoch: account.epoch, clientID: client,
+            assurance: SessionAssurance(acr: "1", amr: ["pwd"], authenticatedAt: now), scope: ScopeSet(["orders:read"]), audiences: ["orders"],
+            idleLifetime: .seconds(30 * 86_400), lifetime: .seconds(90 * 86_400), accessLifetime: .seconds(600), source: "127.0.0.1",
+            agent: "test"
+        )
+        guard case .opened(let session, let grant) = try await store.open(request, at: now, event: event(.signIn)) else {
+            throw StoreError.corrupt("no session")
+        }
+        return (session, grant)
+    }
+
+    func refresh(_ grant: Grant, _ counter: Int64, proved: Bool = false, client: Identifier = Client.builtInID) async throws -> RefreshOutcome {
+        let presentation = RefreshPresentation(
+            grantID: grant.id, counter: counter, clientID: client, senderIsProved: proved,
+            windows: RefreshRotation.Windows(reuse: .seconds(10), retryMax: .seconds(600)), idleLifetime: .seconds(30 * 86_400),
+            accessLifetime: .seconds(600)
+        )
+        return try await store.refresh(presentation, at: now, event: event(.refreshReplayed))
+    }
+}
