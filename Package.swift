@@ -19,9 +19,6 @@ let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let nioTLS = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
-let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
-let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
-let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let grdbSQLite = Target.Dependency.product(name: "GRDBSQLite", package: "GRDB.swift")
@@ -50,9 +47,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-collections.git", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.37.6"),
-        .package(url: "https://github.com/apple/swift-http-types.git", from: "1.8.0"),
-        .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
-        .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.1", traits: []),
         .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.2"),
         .package(url: "https://github.com/groue/GRDB.swift.git", from: "7.10.0"),
     ],
@@ -76,15 +70,14 @@ let package = Package(
         library(
             "WebServer",
             [
-                "AuthCore", "TokenVerification", "Store", "TokenKeys", "Accounts", "OAuthServer", "Gateway", "HTTPEdge", "CAssets",
-                hummingbird, httpTypes, logging, nioCore,
+                "AuthCore", "TokenVerification", "Store", "TokenKeys", "Accounts", "OAuthServer", "HTTPEdge", "CAssets",
             ]
         ),
         .executableTarget(
             name: "gatehouse",
             dependencies: [
                 "AuthCore", "TokenVerification", "Store", "StoreSQL", "StoreSQLite", "TokenKeys", "Accounts", "OAuthServer", "Gateway",
-                "Settings", "HTTPEdge", "ProxyServer", "WebServer", crypto, logging, nioCore, nioPosix,
+                "Settings", "HTTPEdge", "ProxyServer", "WebServer", crypto, nioCore, nioPosix,
             ],
             swiftSettings: settings
         ),

@@ -3,7 +3,7 @@ package import AuthCore
 /// What the gateway does with a request. Made by `AccessDecider` with no I/O; the shells carry it out.
 package enum AccessDecision: Sendable {
     case forward(ForwardPlan)
-    /// A complete answer: 400, 401, 403, 404, 405, or 503 when the replica is too old to know.
+    /// A complete answer: 400, 401, 403, 404, 405, 414, or 503 when the replica is too old to know.
     case refuse(AccessRefusal)
     /// Only the shell awaits: it catches up (or fetches the key) within a bound and decides once more.
     case ask(AccessQuestion)
@@ -18,10 +18,13 @@ package struct AccessRefusal: Sendable {
     /// A slug of docs/errors.md: what the operator reads in the log and counts in the metrics.
     package let reason: String
     package let response: ResponseFacts
+    /// What the body of the answer names, so that the log can name it too.
+    package let traceID: String?
 
-    package init(reason: String, response: ResponseFacts) {
+    package init(reason: String, response: ResponseFacts, traceID: String? = nil) {
         self.reason = reason
         self.response = response
+        self.traceID = traceID
     }
 }
 

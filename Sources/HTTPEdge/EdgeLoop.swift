@@ -49,7 +49,6 @@ package final class EdgeLoop: @unchecked Sendable {
     func add(_ connection: EdgeConnection) {
         connections[ObjectIdentifier(connection)] = connection
         if ticker == nil { start() }
-        if isDraining { connection.drain() }
     }
 
     func remove(_ connection: EdgeConnection) {
@@ -75,16 +74,17 @@ package final class EdgeLoop: @unchecked Sendable {
 
     /// Closes what is idle, lets the rest finish.
     ///
-    /// - Parameter deadline: Then the rest is closed too.
+    /// - Parameter grace: After it the rest is closed too.
     /// - Returns: Succeeds when no connection is left.
-    func drain(until deadline: NIODeadline) -> EventLoopFuture<Void> {
+    func drain(within grace: TimeAmount) -> EventLoopFuture<Void> {
         isDraining = true
         if connections.isEmpty { return eventLoop.makeSucceededVoidFuture() }
         let promise = emptied ?? eventLoop.makePromise(of: Void.self)
         emptied = promise
         now = eventLoop.now
         for connection in Array(connections.values) { connection.drain() }
-        let last = eventLoop.scheduleTask(deadline: deadline) {
+        eventLoop.scheduleTask(in: TimeAmount(core.limits.drainIdleTime)) { self.sweep() }
+        let last = eventLoop.scheduleTask(in: grace) {
             for connection in Array(self.connections.values) { connection.close() }
         }
         promise.futureResult.whenComplete { _ in last.cancel() }

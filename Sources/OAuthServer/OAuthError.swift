@@ -1,4 +1,3 @@
-package import AuthCore
 
 /// A refusal in OAuth's words (RFC 6749 §5.2), with the reason that only the operator reads.
 package struct OAuthError: Error, Sendable, Equatable {

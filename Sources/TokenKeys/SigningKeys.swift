@@ -44,6 +44,13 @@ package final class SigningKeys: Sendable {
         case identity = "identity+jwt"
     }
 
+    package static let settings = [
+        SettingKey(
+            "keys.algorithm", .choice(["ES256", "EdDSA", "RS256"]), default: "ES256",
+            "How access tokens are signed. ES256 is verified everywhere and costs least to sign; RS256 is for verifiers that know nothing else."
+        )
+    ]
+
     private let store: any SigningKeyStore
     private let masterKeys: MasterKeys
     private let environment: Environment

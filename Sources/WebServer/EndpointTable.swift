@@ -106,9 +106,9 @@ package struct API: Sendable {
         self.observe = observe
     }
 
-    /// The largest body that the endpoint of this request takes; 0 where there is none.
+    /// The largest body that the endpoint of this request takes; a small one where there is none.
     package func bodyMax(_ request: RequestFacts) -> Int {
-        if case .found(let endpoint, _) = table.match(request) { endpoint.bodyMax } else { 0 }
+        if case .found(let endpoint, _) = table.match(request) { endpoint.bodyMax } else { 65_536 }
     }
 
     package func respond(to facts: RequestFacts, body: [UInt8]) async -> ResponseFacts {

@@ -1,4 +1,3 @@
-package import AuthCore
 internal import Synchronization
 
 /// Counters for Prometheus, with a bounded set of labels: whatever a stranger sends can make no new series

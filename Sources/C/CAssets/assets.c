@@ -1,5 +1,6 @@
 // Files compiled into the binary with C23's #embed: no bundle to find at run time, no code generation.
 #include "CAssets.h"
+#include <string.h>
 
 #pragma clang diagnostic ignored "-Wc23-extensions"
 
@@ -7,7 +8,25 @@ static const unsigned char common_passwords[] = {
 #embed "assets/common-passwords.txt"
 };
 
-const gatehouse_asset gatehouse_assets[] = {
+static const unsigned char openapi[] = {
+#embed "assets/openapi.json"
+};
+
+static const struct {
+    const char *name;
+    const unsigned char *bytes;
+    size_t length;
+} assets[] = {
+    {"openapi.json", openapi, sizeof openapi},
     {"common-passwords.txt", common_passwords, sizeof common_passwords},
 };
-const size_t gatehouse_assets_count = sizeof gatehouse_assets / sizeof gatehouse_assets[0];
+
+const unsigned char *gatehouse_asset(const char *name, size_t *length) {
+    for (size_t index = 0; index < sizeof assets / sizeof assets[0]; index++) {
+        if (strcmp(assets[index].name, name) == 0) {
+            *length = assets[index].length;
+            return assets[index].bytes;
+        }
+    }
+    return NULL;
+}

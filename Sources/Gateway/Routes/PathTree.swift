@@ -47,7 +47,7 @@ struct PathTree: Sendable {
         var high = nodes[node].edges.upperBound
         while low < high {
             let middle = low + (high - low) / 2
-            let order = PathTree.order(segment, labels[edges[middle].label])
+            let order = order(segment, edges[middle].label)
             if order == 0 { return edges[middle].node }
             if order < 0 { high = middle } else { low = middle + 1 }
         }
@@ -84,8 +84,18 @@ struct PathTree: Sendable {
         path.dropFirst().split(separator: UInt8(ascii: "/"))
     }
 
+    /// As the order below, against a label of this tree.
+    private func order(_ segment: UnsafeBufferPointer<UInt8>, _ label: Range<Int>) -> Int {
+        if segment.count != label.count { return segment.count < label.count ? -1 : 1 }
+        for offset in 0..<segment.count {
+            let (left, right) = (segment[offset], labels[label.lowerBound + offset])
+            if left != right { return left < right ? -1 : 1 }
+        }
+        return 0
+    }
+
     /// The shorter first, then by bytes: any total order does, and this one mostly stops at the length.
-    private static func order(_ left: some RandomAccessCollection<UInt8>, _ right: some RandomAccessCollection<UInt8>) -> Int {
+    private static func order(_ left: ArraySlice<UInt8>, _ right: ArraySlice<UInt8>) -> Int {
         if left.count != right.count { return left.count < right.count ? -1 : 1 }
         for (a, b) in zip(left, right) where a != b { return a < b ? -1 : 1 }
         return 0

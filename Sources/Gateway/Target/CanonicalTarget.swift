@@ -138,6 +138,9 @@ package enum TargetFault: String, Error, Sendable, CaseIterable {
     case escapeNotAllowed = "escape_not_allowed"
     case escapeNotUTF8 = "escape_not_utf8"
 
+    /// The place among all cases.
+    var index: Int { TargetFault.allCases.firstIndex(of: self) ?? 0 }
+
     package var sentence: String {
         switch self {
         case .notOriginForm: "The request target must begin with a slash."

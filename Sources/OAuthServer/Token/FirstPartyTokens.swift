@@ -16,6 +16,13 @@ package struct FirstPartyTokens: Sendable {
         }
     }
 
+    package static let settings = [
+        SettingKey(
+            "tokens.session_ttl", .duration(.seconds(60)...(.seconds(730 * 86_400))), default: "90d",
+            "How long a sign-in lasts at the most, however often it is refreshed. `tokens.refresh_ttl` is how long it lasts unused."
+        )
+    ]
+
     package typealias Stores = SessionStore & GrantStore
 
     private let store: any Stores

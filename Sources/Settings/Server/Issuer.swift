@@ -47,7 +47,9 @@ package struct Issuer: Sendable, Equatable, CustomStringConvertible {
         self.text = text
         self.host = host
         self.port = port
-        if !isSecure, !isLoopback { throw Fault(message: "is http on a host that is not loopback; tokens and passwords would travel in clear") }
+        if !isSecure, !isLoopback {
+            throw Fault(message: "is http on a host that is not loopback; tokens and passwords would travel in clear")
+        }
     }
 }
 
@@ -96,8 +98,8 @@ package enum StorageLocation: Sendable {
     }
 
     /// The text as people may read it: a file wholly, of a server only hosts and database.
-    static func shown(_ text: String) -> String {
-        if text.dropping(prefix: "sqlite:") != nil { return Quoted.plain(text) }
+    static func shown(_ text: String, base: String) -> String {
+        if let path = text.dropping(prefix: "sqlite:") { return "sqlite:" + Quoted.plain(FilePath.resolve(path, base: base) ?? path) }
         guard let rest = afterScheme(text), (try? StorageLocation(text, base: "")) != nil else {  // whatever is wrong is said elsewhere
             return Secret(text).description
         }

@@ -64,14 +64,15 @@ enum HostAndPort {
 
     /// An IPv4 address, or labels of lower-case letters, digits, `-` and `_`. What only looks like an address
     /// (`127.1`, `0x7f.1`) is none: resolvers would read it as one.
-    static func isName(_ host: some Collection<UInt8>) -> Bool {
+    static func isName(_ host: some BidirectionalCollection<UInt8>) -> Bool {
         guard !host.isEmpty, host.count <= 253 else { return false }
         let labels = host.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
         for label in labels {
             guard (1...63).contains(label.count), label.first != UInt8(ascii: "-"), label.last != UInt8(ascii: "-") else { return false }
             for byte in label {
                 switch byte {
-                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"): break
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"):
+                    break
                 default: return false
                 }
             }

@@ -138,7 +138,12 @@ struct SettingResolver {
             return (nil, shown)
         }
         do {
-            return (try SettingReader(base: base).value(text, kind), shown)
+            let value = try SettingReader(base: base).value(text, kind)
+            switch value {
+            case .listener(let address): return (value, Quoted.plain(address.description))
+            case .text(let path) where kind == .path: return (value, Quoted.plain(path))
+            default: return (value, shown)
+            }
         } catch {
             problems.append(SettingProblem(key: key.name, value: text, origin: origin, message: error.message, allowed: kind.allowed))
             return (nil, shown)
@@ -150,7 +155,7 @@ struct SettingResolver {
         let isStorage = key.name.isSameBytes(as: ServerKeys.storage.name)
         do {
             let secret = try secrets.secret(reference, base: base)
-            let shown = isStorage && reference.isLiteral ? StorageLocation.shown(secret.exposed) : reference.shown
+            let shown = isStorage && reference.isLiteral ? StorageLocation.shown(secret.exposed, base: base) : reference.shown(base: base)
             // Every user of the machine can read the arguments of a process (ASVS 13.3).
             let isOnCommandLine = origin == .commandLine && reference.isLiteral
             if isOnCommandLine, !isStorage || StorageLocation.hasPassword(secret.exposed) {
@@ -160,10 +165,10 @@ struct SettingResolver {
             return (.secret(secret), shown)
         } catch {
             if let path = error.missingFile, key.name.isSameBytes(as: ServerKeys.masterKeys.name) {
-                return (.absentFile(path), reference.shown)
+                return (.absentFile(path), reference.shown(base: base))
             }
             problems.append(SettingProblem(key: key.name, origin: origin, message: error.message))
-            return (nil, reference.shown)
+            return (nil, reference.shown(base: base))
         }
     }
 }

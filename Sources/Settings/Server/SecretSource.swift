@@ -1,4 +1,4 @@
-package import AuthCore
+internal import AuthCore
 
 /// Why a file could not be read, as the caller of the loader says it.
 package enum FileReadError: Error, Sendable, Equatable {
@@ -40,10 +40,10 @@ package struct SecretSource: Sendable {
         var isLiteral: Bool { if case .literal = self { true } else { false } }
 
         /// How it may be shown: where it is kept, or that it is one.
-        var shown: String {
+        func shown(base: String) -> String {
             switch self {
             case .literal(let secret): secret.description
-            case .file(let path): "file:\(Quoted.plain(path))"
+            case .file(let path): "file:\(Quoted.plain(FilePath.resolve(path, base: base) ?? path))"
             case .environment(let name): "env:\(Quoted.plain(name))"
             }
         }
@@ -66,7 +66,9 @@ package struct SecretSource: Sendable {
             guard let value = environment[name], !value.isEmpty else {
                 throw Failure(message: "the environment variable \(Quoted.plain(name)) is not set or is empty")
             }
-            guard isText(value.utf8) else { throw Failure(message: "the value of \(Quoted.plain(name)) has control characters or is too long") }
+            guard isText(value.utf8) else {
+                throw Failure(message: "the value of \(Quoted.plain(name)) has control characters or is too long")
+            }
             return Secret(value)
         case .file(let path):
             guard let path = FilePath.resolve(path, base: base) else { throw Failure(message: "file: needs a path") }

@@ -3,6 +3,9 @@ internal import Store
 
 /// Makes `ServerSettings` of single values, and holds the values against one another.
 struct ServerChecks {
+    /// The most that one password hash may cost: KiB of memory times passes over it, about four seconds.
+    static let hashWorkMax: Int64 = 4 * 1_048_576
+
     let resolved: ResolvedSettings
     let base: String
     let isTerminal: Bool
@@ -83,8 +86,8 @@ struct ServerChecks {
             return nil
         }
         if values.isEmpty {
-            // An element that could not be read has been named already; then the list is not what was meant.
-            problem("master_keys", "needs at least one key")
+            // An element that could not be read has been named already.
+            if entry.shown.isSameBytes(as: "[]") { problem("master_keys", "needs at least one key") }
             return nil
         }
         if case .absentFile(let path)? = values.first, values.count == 1, case .sqlite? = storage { return .makeOnFirstStart(path: path) }
@@ -160,10 +163,21 @@ struct ServerChecks {
             ("lockout.delay", "lockout.delay_max", true),
         ]
         for (lower, upper, mayBeEqual) in pairs {
-            guard case .duration(let left)? = resolved.entry(lower)?.value, case .duration(let right)? = resolved.entry(upper)?.value else { continue }
+            guard case .duration(let left)? = resolved.entry(lower)?.value, case .duration(let right)? = resolved.entry(upper)?.value else {
+                continue
+            }
             if left > right || (left == right && !mayBeEqual) {
                 problem(lower, "is \(mayBeEqual ? "above" : "not below") \(upper), which is \(DurationText.format(right))")
             }
+        }
+        if let memory = resolved.optionalInteger("passwords.memory_kib"), let iterations = resolved.optionalInteger("passwords.iterations"),
+            memory * iterations > ServerChecks.hashWorkMax
+        {
+            // The ranges of both keys keep the product far from overflow.
+            problem(
+                "passwords.memory_kib",
+                "times passwords.iterations is \(memory * iterations), above \(ServerChecks.hashWorkMax): seconds a sign-in"
+            )
         }
         if case .integer(let free)? = resolved.entry("lockout.free_attempts")?.value,
             case .integer(let most)? = resolved.entry("lockout.failures_max")?.value, free > most
@@ -204,7 +218,8 @@ struct ServerChecks {
     private func passwords() throws(SettingProblem) -> ServerSettings.Passwords {
         ServerSettings.Passwords(
             memoryKiB: try count("passwords.memory_kib"), iterations: try count("passwords.iterations"),
-            parallelism: try count("passwords.parallelism"), threads: resolved.optionalInteger("passwords.threads").map { Int(clamping: $0) },
+            parallelism: try count("passwords.parallelism"),
+            threads: resolved.optionalInteger("passwords.threads").map { Int(clamping: $0) },
             queueMax: try count("passwords.queue"), lengthMin: try count("passwords.length_min")
         )
     }

@@ -8,11 +8,13 @@ package enum ServerKeys {
             + "host and port in lower case, without a trailing slash. `http` only for loopback hosts. With an IP address passkeys are off."
     )
 
-    package static let listeners: [SettingKey] = [
-        SettingKey(
-            "listen.auth", .listener, default: "127.0.0.1:8080", "Sign-in, tokens, OpenID Connect, account pages, `/validate`, `/forward-auth`."
-        )
-    ]
+    package static let listeners: [SettingKey] =
+        [
+            SettingKey(
+                "listen.auth", .listener, default: "127.0.0.1:8080",
+                "Sign-in, tokens, OpenID Connect, account pages, `/validate`, `/forward-auth`."
+            )
+        ]
         + tls("auth") + [
             SettingKey(
                 "listen.gateway", .listener, default: "127.0.0.1:8000",
@@ -34,7 +36,8 @@ package enum ServerKeys {
             SettingKey("listen.\(name).tls.certificate", .path, default: nil, "Certificate chain in PEM. With `key` it turns TLS on."),
             SettingKey("listen.\(name).tls.key", .path, default: nil, "Private key in PEM."),
             SettingKey(
-                "listen.\(name).tls.client_ca", .path, default: nil, "Certificates in PEM whose clients are accepted; a client must show one."
+                "listen.\(name).tls.client_ca", .path, default: nil,
+                "Certificates in PEM whose clients are accepted; a client must show one."
             ),
         ]
     }
@@ -55,7 +58,8 @@ package enum ServerKeys {
 
     package static let lifetimes: [SettingKey] = [
         SettingKey(
-            "tokens.access_ttl", .duration(.seconds(1)...days(1)), default: "10m", "How long an access token lives. Not above `tokens.refresh_ttl`."
+            "tokens.access_ttl", .duration(.seconds(1)...days(1)), default: "10m",
+            "How long an access token lives. Not above `tokens.refresh_ttl`."
         ),
         SettingKey("tokens.refresh_ttl", .duration(.seconds(1)...days(730)), default: "30d", "How long a grant can be refreshed."),
         SettingKey(
@@ -101,13 +105,15 @@ package enum ServerKeys {
 
     package static let passwords: [SettingKey] = [
         SettingKey(
-            "passwords.memory_kib", .integer(7_168...1_048_576), default: "19456", "Memory of one Argon2id hash, in KiB (RFC 9106 §3.1, `m`)."
+            "passwords.memory_kib", .integer(7_168...1_048_576), default: "19456",
+            "Memory of one Argon2id hash, in KiB (RFC 9106 §3.1, `m`)."
         ),
         SettingKey("passwords.iterations", .integer(1...32), default: "2", "Passes of Argon2id over that memory (`t`)."),
         SettingKey("passwords.parallelism", .integer(1...16), default: "1", "Lanes of Argon2id (`p`)."),
         SettingKey("passwords.threads", .integer(1...256), default: nil, "Hashes at a time. Without a value: one for each processor core."),
         SettingKey(
-            "passwords.queue", .integer(1...10_000), default: "64", "Sign-ins that may wait for a hash; past it they get 503 with `Retry-After`."
+            "passwords.queue", .integer(1...10_000), default: "64",
+            "Sign-ins that may wait for a hash; past it they get 503 with `Retry-After`."
         ),
         SettingKey(
             "passwords.length_min", .integer(8...64), default: "15",
@@ -116,7 +122,8 @@ package enum ServerKeys {
         SettingKey(
             "lockout.free_attempts", .integer(1...100), default: "5", "Failed sign-ins of an account or a source before the next must wait."
         ),
-        SettingKey("lockout.delay", .duration(.milliseconds(100)...minutes(10)), default: "1s", "The first wait; it doubles with each failure."),
+        SettingKey(
+            "lockout.delay", .duration(.milliseconds(100)...minutes(10)), default: "1s", "The first wait; it doubles with each failure."),
         SettingKey("lockout.delay_max", .duration(.seconds(1)...days(1)), default: "15m", "The longest wait. Not below `lockout.delay`."),
         SettingKey(
             "lockout.failures_max", .integer(5...100), default: "100",

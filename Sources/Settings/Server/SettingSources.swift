@@ -86,7 +86,11 @@ extension SettingTable {
                 rest = rest.dropFirst()
             }
             if name.isSameBytes(as: "config") {
-                if let value, !value.isEmpty, configuration == nil { configuration = value } else { problem(name, "needs one file name, once") }
+                if let value, !value.isEmpty, configuration == nil {
+                    configuration = value
+                } else {
+                    problem(name, "needs one file name, once")
+                }
                 continue
             }
             guard let key else {
@@ -155,7 +159,8 @@ extension SettingTable {
                     collect(inner, prefix: name + ".", into: &given)
                 } else if let key = key(name) {
                     let message = "is a mapping, where \(key.isList ? "a list" : "text") is expected"
-                    given.problems.append(SettingProblem(key: name, origin: .file(member.value.place), message: message, allowed: key.kind.allowed))
+                    given.problems.append(
+                        SettingProblem(key: name, origin: .file(member.value.place), message: message, allowed: key.kind.allowed))
                 } else {
                     given.problems.append(unknown(name, .file(member.place), nearest: nearestGroup(name)))
                 }

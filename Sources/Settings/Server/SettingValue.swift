@@ -27,7 +27,8 @@ extension SettingKey.Kind {
         case .integer(let range): "\(range.lowerBound)…\(range.upperBound)"
         case .duration(let range):
             "\(DurationText.format(range.lowerBound))…\(DurationText.format(range.upperBound)), a whole number and one of ms s m h d"
-        case .size(let range): "\(SizeText.format(range.lowerBound))…\(SizeText.format(range.upperBound)), a whole number and one of B KB MB"
+        case .size(let range):
+            "\(SizeText.format(range.lowerBound))…\(SizeText.format(range.upperBound)), a whole number and one of B KB MB"
         case .listener: "HOST:PORT or unix:PATH"
         case .path: "a path"
         case .url: "an http or https URL"

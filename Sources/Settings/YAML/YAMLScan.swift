@@ -138,7 +138,9 @@ struct YAMLScan {
         let opening = fault("the quote is not closed")
         try advance()
         while let byte = byte() {
-            if byte == UInt8(ascii: "\\"), quote == UInt8(ascii: "\""), self.byte(at: 1) != nil { try advance() } else if byte == quote {
+            if byte == UInt8(ascii: "\\"), quote == UInt8(ascii: "\""), self.byte(at: 1) != nil {
+                try advance()
+            } else if byte == quote {
                 // A doubled single quote stands for one.
                 guard quote == UInt8(ascii: "'"), self.byte(at: 1) == quote else {
                     try advance()

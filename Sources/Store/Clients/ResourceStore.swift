@@ -36,8 +36,8 @@ package enum ApplyOutcome: Sendable {
 package protocol ResourceStore: Sendable {
     /// Everything in force that `apply` manages and that is not disabled, whoever made it.
     func resources() async throws(StoreError) -> ResourceDocument
-    /// What files brought into being: the left side of the difference.
-    func fileManaged() async throws(StoreError) -> ResourceDocument
+    /// What `apply` would change; nothing is written.
+    func difference(to wanted: ResourceDocument, prune: Bool) async throws(StoreError) -> [ResourceChange]
     /// The digest given with the last apply; nothing before the first.
     func appliedDigest() async throws(StoreError) -> [UInt8]?
     /// All or nothing, in one transaction.

@@ -5,12 +5,14 @@ package import Store
 private enum DefinitionKind: String, CaseIterable { case resource, role, route }
 
 extension SQLTransaction {
-    /// - Parameter managedBy: Nothing means: whoever made it.
-    fileprivate func document(managedBy: ManagedBy?) throws(StoreError) -> ResourceDocument {
+    /// - Parameters:
+    ///   - managedBy: Nothing means: whoever made it.
+    ///   - disabled: Whether to read what is in force, or what is disabled.
+    fileprivate func document(managedBy: ManagedBy?, disabled: Bool = false) throws(StoreError) -> ResourceDocument {
         var document = ResourceDocument()
-        let manager: SQLValue = .text(managedBy?.rawValue)
+        let (manager, state): (SQLValue, SQLValue) = (.text(managedBy?.rawValue), .flag(disabled))
         let definitions = try query(
-            "SELECT kind, definition FROM definitions WHERE disabled = 0 AND (?1 IS NULL OR managed_by = ?1) ORDER BY kind, name", manager
+            "SELECT kind, definition FROM definitions WHERE disabled = ?2 AND (?1 IS NULL OR managed_by = ?1) ORDER BY kind, name", manager, state
         )
         for row in definitions {
             switch DefinitionKind(rawValue: try row.text(0)) {
@@ -23,14 +25,14 @@ extension SQLTransaction {
         let clients = try query(
             """
             SELECT definition FROM clients
-            WHERE deleted = 0 AND disabled = 0 AND managed_by <> 'built_in' AND (?1 IS NULL OR managed_by = ?1) ORDER BY id
+            WHERE deleted = 0 AND disabled = ?2 AND managed_by <> 'built_in' AND (?1 IS NULL OR managed_by = ?1) ORDER BY id
             """,
-            manager
+            manager, state
         )
         for row in clients { document.clients.append(try row.definition(0, ResourceJSON.decodeClient)) }
         guard managedBy != nil else { return document }
         let accounts = try query(
-            "SELECT username, email, roles FROM accounts WHERE disabled = 0 AND managed_by = ?1 ORDER BY canonical_username", manager
+            "SELECT username, email, roles FROM accounts WHERE disabled = ?2 AND managed_by = ?1 ORDER BY canonical_username", manager, state
         )
         for row in accounts {
             var user = UserDefinition(username: try row.text(0))
@@ -42,14 +44,36 @@ extension SQLTransaction {
     }
 }
 
+extension ResourceDocument {
+    /// The names of everything in it.
+    fileprivate var names: Set<ResourceName> {
+        var names = Set(resources.map { ResourceName(.resource, $0.id) })
+        names.formUnion(roles.map { ResourceName(.role, $0.name) })
+        names.formUnion(routes.map { ResourceName(.route, Identifier($0.name)) })
+        names.formUnion(clients.map { ResourceName(.client, $0.id) })
+        names.formUnion(users.map { ResourceName(.user, Identifier($0.username)) })
+        return names
+    }
+
+    fileprivate func joined(with other: ResourceDocument) -> ResourceDocument {
+        var document = self
+        document.resources += other.resources
+        document.roles += other.roles
+        document.routes += other.routes
+        document.clients += other.clients
+        document.users += other.users
+        return document
+    }
+}
+
 extension SQLStore {
-    /// Users are left out: there may be millions. `fileManaged` has those that files made.
+    /// Users are left out: there may be millions.
     package func resources() async throws(StoreError) -> ResourceDocument {
         try await read { (transaction) throws(StoreError) in try transaction.document(managedBy: nil) }
     }
 
-    package func fileManaged() async throws(StoreError) -> ResourceDocument {
-        try await read { (transaction) throws(StoreError) in try transaction.document(managedBy: .file) }
+    package func difference(to wanted: ResourceDocument, prune: Bool) async throws(StoreError) -> [ResourceChange] {
+        try await read { (transaction) throws(StoreError) in try transaction.difference(to: wanted, prune: prune) }
     }
 
     package func appliedDigest() async throws(StoreError) -> [UInt8]? {
@@ -63,7 +87,7 @@ extension SQLStore {
         let (userIDs, clientUIDs) = (request.wanted.users.map { _ in newIdentifier() }, request.wanted.clients.map { _ in newIdentifier() })
         return try await write { (transaction) throws(StoreError) in
             let stored = try transaction.document(managedBy: .file)
-            let changes = ResourceDifference.between(stored: stored, wanted: request.wanted, prune: request.prune)
+            let changes = try transaction.difference(to: request.wanted, prune: request.prune)
             let applying = Applying(transaction: transaction, request: request, now: event.at, margin: limits.revocationMargin)
             let conflicts = try applying.conflicts()
             guard conflicts.isEmpty else { return .conflict(conflicts) }
@@ -80,6 +104,14 @@ extension SQLStore {
             if !changes.isEmpty { try transaction.append(event, limits: limits) }
             return .applied(changes)
         }
+    }
+}
+
+extension SQLTransaction {
+    fileprivate func difference(to wanted: ResourceDocument, prune: Bool) throws(StoreError) -> [ResourceChange] {
+        let disabled = try document(managedBy: .file, disabled: true)
+        let stored = try document(managedBy: .file).joined(with: disabled)
+        return ResourceDifference.between(stored: stored, wanted: wanted, prune: prune, disabled: disabled.names)
     }
 }
 
@@ -101,6 +133,15 @@ private struct Applying {
             )
             if !rows.isEmpty { conflicts.append("user \(user.username) exists and was not made by a file") }
         }
+        var names: [(DefinitionKind, String)] = request.wanted.resources.map { (.resource, $0.id.text) }
+        names += request.wanted.roles.map { (.role, $0.name.text) }
+        names += request.wanted.routes.map { (.route, $0.name) }
+        for (kind, name) in names {
+            let rows = try transaction.query(
+                "SELECT 1 FROM definitions WHERE kind = ?1 AND name = ?2 AND managed_by <> 'file'", .text(kind.rawValue), .text(name)
+            )
+            if !rows.isEmpty { conflicts.append("\(kind.rawValue) \(name) exists and was not made by a file") }
+        }
         for client in request.wanted.clients {
             let rows = try transaction.query("SELECT 1 FROM clients WHERE id = ?1 AND deleted = 0 AND managed_by <> 'file'", .id(client.id))
             if !rows.isEmpty { conflicts.append("client \(client.id) exists and was not made by a file") }
@@ -113,13 +154,18 @@ private struct Applying {
         encode: (Definition) -> JSONValue
     ) throws(StoreError) {
         let names = Set(wanted.map { Identifier($0[keyPath: name]) })
-        for definition in stored where !names.contains(Identifier(definition[keyPath: name])) {
-            let (kind, name) = (SQLValue.text(kind.rawValue), SQLValue.text(definition[keyPath: name]))
-            if request.prune {
-                try transaction.execute("DELETE FROM definitions WHERE kind = ?1 AND name = ?2 AND managed_by = 'file'", kind, name)
-            } else {
-                try transaction.execute("UPDATE definitions SET disabled = 1 WHERE kind = ?1 AND name = ?2 AND managed_by = 'file'", kind, name)
+        if request.prune {
+            for row in try transaction.query("SELECT name FROM definitions WHERE kind = ?1 AND managed_by = 'file'", .text(kind.rawValue)) {
+                let stored = try row.text(0)
+                if names.contains(Identifier(stored)) { continue }
+                try transaction.execute("DELETE FROM definitions WHERE kind = ?1 AND name = ?2", .text(kind.rawValue), .text(stored))
             }
+        }
+        for definition in stored where !names.contains(Identifier(definition[keyPath: name])) {
+            try transaction.execute(
+                "UPDATE definitions SET disabled = 1 WHERE kind = ?1 AND name = ?2 AND managed_by = 'file'",
+                .text(kind.rawValue), .text(definition[keyPath: name])
+            )
         }
         for definition in wanted where !stored.contains(definition) {
             try transaction.execute(
@@ -150,6 +196,14 @@ private struct Applying {
             try transaction.endEverything(ofClient: row.id, uid: row.uid, at: now, margin: margin)
             let state = request.prune ? "deleted = 1" : "disabled = 1"
             try transaction.execute("UPDATE clients SET \(state) WHERE id = ?1", .id(row.id))
+        }
+        if request.prune {
+            // Those that an earlier apply disabled.
+            for row in try transaction.query("SELECT id FROM clients WHERE managed_by = 'file' AND disabled = 1 AND deleted = 0") {
+                let id = try row.identifier(0)
+                if wanted.contains(where: { $0.id == id }) { continue }
+                try transaction.execute("UPDATE clients SET deleted = 1 WHERE id = ?1", .id(id))
+            }
         }
         for (client, uid) in zip(wanted, uids) {
             let definition = SQLValue.text(String(decoding: ResourceJSON.encode(client).encoded, as: UTF8.self))
@@ -184,7 +238,7 @@ private struct Applying {
             wantedNames.insert(canonical.username)
             try put(user, canonical: canonical, id: id)
         }
-        let rows = try transaction.query("SELECT id, canonical_username FROM accounts WHERE managed_by = 'file' AND disabled = 0")
+        let rows = try transaction.query("SELECT id, canonical_username FROM accounts WHERE managed_by = 'file' AND (disabled = 0 OR ?1 = 1)", .flag(request.prune))
         for row in rows where !wantedNames.contains(try row.identifier(1)) {
             let change: AccountChange = request.prune ? .deleted : .disabled(true)
             _ = try transaction.apply(change, to: try row.identifier(0), at: now, margin: margin)

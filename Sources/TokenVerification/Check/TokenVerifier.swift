@@ -21,6 +21,7 @@ public final class TokenVerifier: Sendable {
 
     private let keySet = Mutex(KeySet.empty)
     private let cache: VerificationCache
+    private let headers = HeaderMemo()
 
     /// - Parameters:
     ///   - cacheBytesMax: See `VerificationCache`; 0 for no cache.
@@ -69,7 +70,7 @@ public final class TokenVerifier: Sendable {
             digest = hash
         }
         let verified: AccessToken
-        switch VerificationCheck(keys: keys, rules: rules).verify(token, explaining: &explaining) {
+        switch VerificationCheck(keys: keys, rules: rules, memo: headers).verify(token, explaining: &explaining) {
         case .verified(let accessToken): verified = accessToken
         case .refused(let reason): return .refuse(reason)
         case .unknownKey(let id):
@@ -84,7 +85,17 @@ public final class TokenVerifier: Sendable {
         return judge(verified, requirements, Moment(now: now, uptime: uptime, whenStale: whenStale), &explaining)
     }
 
-    /// The same for a token that is not at hand as a buffer.
+    /// The same for a token in an array.
+    public func decide(
+        _ token: [UInt8], for requirements: TokenRequirements, now: Instant, uptime: Uptime, whenStale: StalePolicy,
+        explaining: inout TokenExplanation?
+    ) -> TokenDecision {
+        token.withUnsafeBufferPointer {
+            decide($0, for: requirements, now: now, uptime: uptime, whenStale: whenStale, explaining: &explaining)
+        }
+    }
+
+    /// The same for a token in any other collection.
     public func decide(
         _ token: some Collection<UInt8>, for requirements: TokenRequirements, now: Instant, uptime: Uptime, whenStale: StalePolicy,
         explaining: inout TokenExplanation?

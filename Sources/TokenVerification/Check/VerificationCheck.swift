@@ -11,12 +11,13 @@ struct VerificationCheck {
 
     let keys: KeySet
     let rules: TokenRules
+    let memo: HeaderMemo
 
     func verify(_ token: UnsafeBufferPointer<UInt8>, explaining explanation: inout TokenExplanation?) -> Outcome {
         let jws: CompactJWS
         let claims: AccessTokenClaims
         do throws(MalformedToken) {
-            jws = try CompactJWS(token)
+            jws = try CompactJWS(token, memo: memo)
             claims = try AccessTokenClaims(jws.payload, lifetimeMax: rules.lifetimeMax)
         } catch {
             _ = explanation.check("format", false, expected: "an access token in compact form", found: error.problem)
@@ -25,7 +26,7 @@ struct VerificationCheck {
         _ = explanation.check("format", true, expected: "an access token in compact form", found: "\(token.count) bytes")
 
         let name = jws.header.algorithmName
-        let algorithm = SignatureAlgorithm.named(name).flatMap { $0.isSymmetric ? nil : $0 }
+        let algorithm = jws.header.algorithm.flatMap { $0.isSymmetric ? nil : $0 }
         guard explanation.check("algorithm", algorithm != nil, expected: "ES256, ES384, ES512, RS256, PS256 or EdDSA", found: name) else {
             return .refused(.unsupportedAlgorithm)
         }
@@ -48,6 +49,7 @@ struct VerificationCheck {
         guard explanation.check("issuer", claims.issuer == rules.issuer, expected: rules.issuer.text, found: claims.issuer.text) else {
             return .refused(.wrongIssuer)
         }
+        memo.remember(jws.header, jws.encodedHeader)
         return .verified(AccessToken(claims, payload: jws.payload, key: key))
     }
 }

@@ -32,8 +32,11 @@ struct CompactJWS {
     let signature: [UInt8]
     /// What was signed: header and payload as received, with the dot between. Valid as long as the caller's buffer.
     let signingInput: UnsafeBufferPointer<UInt8>
+    /// The header as received. Valid as long as the caller's buffer.
+    let encodedHeader: UnsafeBufferPointer<UInt8>
 
-    init(_ token: UnsafeBufferPointer<UInt8>) throws(MalformedToken) {
+    /// - Parameter memo: Headers that have been read before.
+    init(_ token: UnsafeBufferPointer<UInt8>, memo: HeaderMemo? = nil) throws(MalformedToken) {
         guard token.count <= CompactJWS.bytesMax else { throw MalformedToken("longer than \(CompactJWS.bytesMax) bytes") }
         var first = -1
         var second = -1
@@ -48,8 +51,12 @@ struct CompactJWS {
         }
         guard second >= 0 else { throw MalformedToken("fewer than three parts") }
         guard first > 0 else { throw MalformedToken("no header") }
-        guard let header = Base64URL.decode(UnsafeBufferPointer(rebasing: token[..<first])) else {
-            throw MalformedToken("the header is not base64url")
+        encodedHeader = UnsafeBufferPointer(rebasing: token[..<first])
+        if let known = memo?.header(encodedHeader) {
+            header = known
+        } else {
+            guard let json = Base64URL.decode(encodedHeader) else { throw MalformedToken("the header is not base64url") }
+            header = try JWSHeader(json)
         }
         guard let payload = Base64URL.decode(UnsafeBufferPointer(rebasing: token[(first + 1)..<second])) else {
             throw MalformedToken("the payload is not base64url")
@@ -57,7 +64,6 @@ struct CompactJWS {
         guard let signature = Base64URL.decode(UnsafeBufferPointer(rebasing: token[(second + 1)...])) else {
             throw MalformedToken("the signature is not base64url")
         }
-        self.header = try JWSHeader(header)
         self.payload = payload
         self.signature = signature
         self.signingInput = UnsafeBufferPointer(rebasing: token[..<second])
@@ -65,13 +71,17 @@ struct CompactJWS {
 }
 
 /// The protected header of a JWS: the members that Gatehouse uses, and no key material from it (JW-05).
-struct JWSHeader {
+struct JWSHeader: Sendable {
     /// The longest `kid`, in bytes. It is opaque: compared, never parsed, never part of a path, a query or a URL (JW-06).
     static let keyIDBytesMax = 255
 
     let algorithmName: String
+    /// Nothing when the name is not known.
+    let algorithm: SignatureAlgorithm?
     let keyID: Identifier?
     let type: String?
+    /// Whether `typ` says access token (RFC 9068 §4): `at+jwt` or `application/at+jwt`, ASCII letters in either case.
+    let isAccessToken: Bool
 
     init(_ json: [UInt8]) throws(MalformedToken) {
         let members = try JWSHeader.object(json, part: "header")
@@ -79,27 +89,32 @@ struct JWSHeader {
         var keyID: Identifier?
         var type: String?
         for (name, value) in members {
-            if name.isSameBytes(as: "alg") {
+            if name.hasBytes(of: "alg") {
                 guard let text = value.string else { throw MalformedToken("alg is no string") }
                 algorithm = text
-            } else if name.isSameBytes(as: "kid") {
+            } else if name.hasBytes(of: "kid") {
                 guard let text = value.string, (1...JWSHeader.keyIDBytesMax).contains(text.utf8.count) else {
                     throw MalformedToken("kid is not a string of 1 to \(JWSHeader.keyIDBytesMax) bytes")
                 }
                 keyID = Identifier(text)
-            } else if name.isSameBytes(as: "typ") {
+            } else if name.hasBytes(of: "typ") {
                 guard let text = value.string else { throw MalformedToken("typ is no string") }
                 type = text
-            } else if name.isSameBytes(as: "crit") {
+            } else if name.hasBytes(of: "crit") {
                 throw MalformedToken("crit names extensions; none is supported")
-            } else if name.isSameBytes(as: "b64"), value.bool != true {
+            } else if name.hasBytes(of: "b64"), value.bool != true {
                 throw MalformedToken("b64 is not true")
             }
         }
         guard let algorithm else { throw MalformedToken("no alg") }
         self.algorithmName = algorithm
+        self.algorithm = SignatureAlgorithm.named(algorithm)
         self.keyID = keyID
         self.type = type
+        self.isAccessToken =
+            type.map {
+                JWSHeader.equalsIgnoringASCIICase($0, "at+jwt") || JWSHeader.equalsIgnoringASCIICase($0, "application/at+jwt")
+            } ?? false
     }
 
     /// Reads the JSON object that a part of a token must be.
@@ -110,12 +125,6 @@ struct JWSHeader {
         }
         guard let object = value.object else { throw MalformedToken("the \(part) is no JSON object") }
         return object
-    }
-
-    /// Whether `typ` says access token (RFC 9068 §4): `at+jwt` or `application/at+jwt`, ASCII letters in either case.
-    var isAccessToken: Bool {
-        guard let type else { return false }
-        return JWSHeader.equalsIgnoringASCIICase(type, "at+jwt") || JWSHeader.equalsIgnoringASCIICase(type, "application/at+jwt")
     }
 
     private static func equalsIgnoringASCIICase(_ text: String, _ lowercase: StaticString) -> Bool {

@@ -6,6 +6,14 @@ public struct Revocations: Sendable {
     struct Key: Hashable, Sendable {
         let kind: RevocationKind
         let id: Identifier
+
+        // By the bit of the kind: what the compiler makes of an enum of strings may compare the strings.
+        static func == (left: Key, right: Key) -> Bool { left.kind.bit == right.kind.bit && left.id == right.id }
+
+        func hash(into hasher: inout Hasher) {
+            hasher.combine(kind.bit)
+            hasher.combine(id)
+        }
     }
 
     private struct Value: Sendable {

@@ -25,16 +25,16 @@ public enum VerdictJWS {
     private static func payload(of jws: UnsafeBufferPointer<UInt8>, signedBy jwk: JSONObject) -> Result<[UInt8], TokenRefusal> {
         // What is wrong with the text is of no interest here, only that it is malformed.
         guard let parsed = try? CompactJWS(jws) else { return .failure(.malformed) }
-        guard let algorithm = SignatureAlgorithm.named(parsed.header.algorithmName) else { return .failure(.unsupportedAlgorithm) }
+        guard let algorithm = parsed.header.algorithm else { return .failure(.unsupportedAlgorithm) }
         let keyAlgorithm: SignatureAlgorithm
         let isSigned: Bool
         do throws(JWKError) {
-            if let type = jwk["kty"]?.string, type.isSameBytes(as: "oct") {
+            if let type = jwk["kty"]?.string, type.hasBytes(of: "oct") {
                 let key = try MACKey(jwk: jwk, headerAlgorithm: algorithm)
                 keyAlgorithm = key.algorithm
                 isSigned = algorithm == key.algorithm && key.isValidCode(parsed.signature, for: parsed.signingInput)
             } else {
-                let isPublic = { (name: String) in !JWKReader.privateMembers.contains { $0.isSameBytes(as: name) } }
+                let isPublic = { (name: String) in !JWKReader.privateMembers.contains { $0.hasBytes(of: name) } }
                 let publicJWK = JSONObject(jwk.members.filter { isPublic($0.name) })
                 let key = try VerificationKey(jwk: publicJWK, rsaDefault: algorithm == .ps256 ? .ps256 : .rs256)
                 keyAlgorithm = key.algorithm

@@ -1,6 +1,6 @@
 package import AuthCore
 package import OAuthServer
-package import Store
+internal import Store
 package import TokenVerification
 
 /// Who is asking Gatehouse's own API: an account, by a token made for exactly that, or by its refresh token.

@@ -1,5 +1,6 @@
 package import AuthCore
 package import OAuthServer
+internal import Store
 
 /// `POST /token/refresh`: the same grant as `grant_type=refresh_token`, for first-party clients.
 package struct RefreshEndpoint: Sendable {

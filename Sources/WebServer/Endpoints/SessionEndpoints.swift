@@ -1,7 +1,7 @@
-package import AuthCore
+internal import AuthCore
 package import OAuthServer
 package import Store
-package import TokenVerification
+internal import TokenVerification
 
 /// `POST /logout`, `GET /sessions`, `DELETE /sessions/{sid}`: a person ends what they began.
 package struct SessionEndpoints: Sendable {

@@ -1,5 +1,5 @@
 package import AuthCore
-package import OAuthServer
+internal import OAuthServer
 internal import Store
 package import TokenVerification
 

@@ -152,9 +152,11 @@ extension TokenDecision {
     var accepted: AccessToken? { if case .accept(let token) = self { token } else { nil } }
 }
 
-extension JSONValue: @retroactive ExpressibleByStringLiteral {
-    public init(stringLiteral text: String) { self = .string(text) }
+extension JSONValue: ExpressibleByStringLiteral {
+    init(stringLiteral text: String) { self = .string(text) }
+}
 
+extension JSONValue {
     static func integer(_ value: Int64) -> JSONValue { .number(JSONNumber(value)) }
 }
 

@@ -1,0 +1,59 @@
+// The floor for a small JSON endpoint: SwiftNIO with its own HTTP/1 codec, one event loop, a fixed answer.
+//
+//     bare-nio PORT
+//
+// It reads every request to its end and looks at nothing in it.
+
+internal import NIOCore
+internal import NIOHTTP1
+internal import NIOPosix
+
+/// Answers every request with the same 200 bytes of JSON; about the size of a `/validate` answer.
+final class FixedAnswer: ChannelInboundHandler {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias OutboundOut = HTTPServerResponsePart
+
+    private let head: HTTPResponseHead
+    private let body: ByteBuffer
+
+    init() {
+        let start = #"{"valid":true,"padding":""#
+        let text = start + String(repeating: "x", count: 200 - start.utf8.count - 2) + #""}"#
+        self.body = ByteBuffer(string: text)
+        self.head = HTTPResponseHead(
+            version: .http1_1,
+            status: .ok,
+            headers: ["content-type": "application/json", "content-length": String(text.utf8.count)]
+        )
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard case .end = unwrapInboundIn(data) else { return }
+        context.write(wrapOutboundOut(.head(head)), promise: nil)
+        context.write(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil)
+        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        context.close(promise: nil)
+    }
+}
+
+guard CommandLine.arguments.count == 2, let port = Int(CommandLine.arguments[1]), (1...65_535).contains(port) else {
+    fatalError("usage: bare-nio PORT")
+}
+let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+let server = try await ServerBootstrap(group: group)
+    .serverChannelOption(.backlog, value: 256)
+    .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+    .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
+    .childChannelInitializer { channel in
+        channel.eventLoop.makeCompletedFuture {
+            let handlers = channel.pipeline.syncOperations
+            try handlers.configureHTTPServerPipeline(withErrorHandling: true)
+            try handlers.addHandler(FixedAnswer())
+        }
+    }
+    .bind(host: "127.0.0.1", port: port)
+    .get()
+try await server.closeFuture.get()

@@ -1,0 +1,12 @@
+#if canImport(Glibc)
+internal import Glibc
+#elseif canImport(Musl)
+internal import Musl
+#else
+internal import Darwin
+#endif
+internal import NIOCore
+
+enum ListenErrors {
+    static func isInUse(_ error: IOError) -> Bool { error.errnoCode == EADDRINUSE }
+}

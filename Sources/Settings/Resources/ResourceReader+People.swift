@@ -1,0 +1,107 @@
+internal import AuthCore
+internal import Store
+
+extension ResourceReader {
+    mutating func user(_ node: YAMLNode, _ path: String) {
+        guard let fields = fields(node, ResourceKeys.user, path) else { return }
+        let name = name(fields, "username", ResourceSyntax.usernameFault)
+        var user = UserDefinition(username: name?.value ?? "")
+        user.email = checked(text(fields, "email"), fields.path("email"), ResourceSyntax.emailFault)?.value
+        user.password = secret(fields, "password", bytesMax: ResourceLimits.passwordBytesMax)?.value
+        user.passwordHash = secret(fields, "password_hash", bytesMax: ResourceLimits.passwordBytesMax)?.value
+        if let hash = user.passwordHash,
+            !hash.exposed.utf8.allSatisfy({ (0x21...0x7E) ~= $0 }) || !hash.exposed.utf8.contains(UInt8(ascii: "$"))
+        {
+            problem(fields.node("password_hash")?.place ?? fields.place, fields.path("password_hash"), "is no password hash ($…)")
+        }
+        if fields.node("password") != nil, let hash = fields.node("password_hash") {
+            problem(hash.place, fields.path("password_hash"), "stands beside password; one of them is enough")
+        }
+        let roles = list(fields, "roles", ResourceSyntax.labelFault)
+        for role in roles { names.refer(.role, role, fields.path("roles")) }
+        user.roles = roles.map { Identifier($0.value) }
+        if let name, declare(.user, name, fields.path("username")) { document.users.append(user) }
+    }
+
+    mutating func client(_ node: YAMLNode, _ path: String) {
+        guard let fields = fields(node, ResourceKeys.client, path) else { return }
+        let id = name(fields, "id", ResourceSyntax.identifierFault)
+        var client = ClientDefinition(id: Identifier(id?.value ?? ""))
+        client.isPublic = flag(fields, "public") ?? false
+        client.secret = clientSecret(fields)
+        for name in ["jwks", "jwks_uri"] {
+            if let node = fields.node(name) { problem(node.place, fields.path(name), "is not supported by this version; use secret") }
+        }
+        let hasKeys = fields.node("jwks") != nil || fields.node("jwks_uri") != nil
+        if client.isPublic, let secret = fields.node("secret") {
+            problem(secret.place, fields.path("secret"), "stands beside public: true; a public client has no secret")
+        } else if !client.isPublic, fields.node("secret") == nil, !hasKeys {
+            problem(fields.place, fields.path("secret"), "is missing: a client is public: true, or has a secret")
+        }
+        grants(fields, &client)
+        let redirects = list(fields, "redirect_uris", max: ResourceLimits.redirectURIsMax, ResourceSyntax.redirectFault)
+        client.redirectURIs = redirects.map(\.value)
+        let needsRedirect = client.grants.contains(.authorizationCode)
+        if needsRedirect, client.redirectURIs.isEmpty {
+            problem(fields.place, fields.path("redirect_uris"), "is missing: authorization_code needs where to send the code")
+        } else if !needsRedirect, let node = fields.node("redirect_uris"), !redirects.isEmpty {
+            problem(node.place, fields.path("redirect_uris"), "has no use without the grant authorization_code")
+        }
+        client.scopes = ScopeSet(scopes(fields, "scopes", orOne: false))
+        if let id, declare(.client, id, fields.path("id")) { document.clients.append(client) }
+    }
+
+    private mutating func grants(_ fields: ResourceFields, _ client: inout ClientDefinition) {
+        let path = fields.path("grants")
+        guard let node = fields.node("grants") else {
+            problem(fields.place, path, "is missing: say how the client gets tokens")
+            return
+        }
+        for name in list(fields, "grants", { _ in nil }) {
+            if let grant: GrantKind = word(name, path) { client.grants.append(grant) }
+        }
+        if case .sequence(let elements) = node.content, elements.isEmpty {
+            problem(node.place, path, "is empty: say how the client gets tokens")
+        }
+        let has = Set(client.grants)
+        if client.isPublic, has.contains(.clientCredentials) {
+            problem(node.place, path, "client_credentials is for clients with a secret (RFC 6749 §4.4)")
+        }
+        if has.contains(.refreshToken), has.isDisjoint(with: [.authorizationCode, .login]) {
+            problem(node.place, path, "refresh_token needs authorization_code or login beside it: nothing else gives refresh tokens")
+        }
+    }
+
+    private mutating func clientSecret(_ fields: ResourceFields) -> Secret<String>? {
+        let path = fields.path("secret")
+        guard let (value, isLiteral) = secret(fields, "secret", bytesMax: ResourceLimits.passwordBytesMax) else { return nil }
+        let place = fields.node("secret")?.place ?? fields.place
+        guard value.exposed.utf8.allSatisfy({ (0x20...0x7E) ~= $0 }) else {
+            problem(place, path, "has characters other than printable ASCII (RFC 6749 appendix A.2)")
+            return nil
+        }
+        guard ResourceSyntax.bitsMax(value.exposed) < 128 else { return value }
+        if isLiteral, !context.issuer.isLoopback {
+            problem(
+                place, path, "has less than 128 bits, and stands in clear; use env: or file:, and a random secret (openssl rand -base64 32)"
+            )
+        } else {
+            warning(place, path, "has less than 128 bits; use a random secret (openssl rand -base64 32) for anything but a demonstration")
+        }
+        return value
+    }
+
+    /// A secret, wherever it is kept. No message has any of it.
+    private mutating func secret(_ fields: ResourceFields, _ name: String, bytesMax: Int) -> (value: Secret<String>, isLiteral: Bool)? {
+        guard let text = text(fields, name) else { return nil }
+        let reference = SecretSource.Reference(text.value)
+        do {
+            let secret = try context.secrets.secret(reference, base: base)
+            if secret.exposed.utf8.count <= bytesMax { return (secret, reference.isLiteral) }
+            problem(text.place, fields.path(name), "is longer than \(bytesMax) bytes")
+        } catch {
+            problem(text.place, fields.path(name), error.message)
+        }
+        return nil
+    }
+}

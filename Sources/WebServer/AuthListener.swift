@@ -1,0 +1,41 @@
+package import AuthCore
+package import HTTPEdge
+internal import TokenKeys
+
+/// The auth listener: hot requests are answered on the event loop, everything else goes to the API.
+package struct AuthListener: EdgeResponder {
+    private let validate: ValidateEndpoint
+    private let keyDocument: KeyDocument
+    private let forwardAuth: @Sendable (RequestFacts) -> EdgeAction
+    private let api: API
+
+    package init(validate: ValidateEndpoint, keyDocument: KeyDocument, forwardAuth: @escaping @Sendable (RequestFacts) -> EdgeAction, api: API) {
+        self.validate = validate
+        self.keyDocument = keyDocument
+        self.forwardAuth = forwardAuth
+        self.api = api
+    }
+
+    package static let forwardAuthPath = "/forward-auth"
+
+    package func respond(to request: RequestFacts) -> EdgeAction {
+        let path = request.path
+        if path.elementsEqual(ValidateEndpoint.path.utf8), request.method == "POST" {
+            return .body(limit: ValidateEndpoint.bodyMax, then: validate.respond)
+        }
+        let isReading = request.method == "GET" || request.method == "HEAD"
+        if isReading, path.elementsEqual(AuthListener.forwardAuthPath.utf8) { return forwardAuth(request) }
+        if isReading, path.elementsEqual(KeyDocument.path.utf8) { return .answer(keyDocument.respond(to: request)) }
+        return .async(bodyLimit: api.bodyMax(request)) { [api] facts, body in .complete(await api.respond(to: facts, body: body)) }
+    }
+
+    /// The hot endpoints as rows of the table: for methods that they do not take, for /openapi.json and the route matrix.
+    package static func hotRows(_ validate: ValidateEndpoint, _ keyDocument: KeyDocument) -> [Endpoint] {
+        [
+            Endpoint("POST", ValidateEndpoint.path, bodyMax: ValidateEndpoint.bodyMax) { request in
+                validate.respond(to: request.facts, body: request.body)
+            },
+            Endpoint("GET", KeyDocument.path) { request in keyDocument.respond(to: request.facts) },
+        ]
+    }
+}

@@ -1,0 +1,117 @@
+import AuthCore
+
+/// `gatehouse client …`
+enum ClientCommand {
+    static let usage = "list | disable ID | enable ID | rotate-secret ID"
+
+    static func run(_ arguments: [String]) async throws -> Int32 {
+        let options = try Options(arguments, operands: 2)
+        let control = try options.control()
+        if options.operands == ["list"] {
+            let clients = try control.call("GET", "/admin/clients")["clients"]?.array ?? []
+            let rows = clients.compactMap(\.object).map { client in
+                [
+                    client["client_id"]?.string ?? "", client["disabled"]?.bool == true ? "disabled" : "active",
+                    client["managed_by"]?.string ?? "", String(client["secrets"]?.int ?? 0),
+                ]
+            }
+            Terminal.out(table([["CLIENT", "STATE", "MANAGED BY", "SECRETS"]] + rows))
+            return 0
+        }
+        guard options.operands.count == 2 else { throw UsageError(usage) }
+        let path = "/admin/clients/\(pathSegment(options.operands[1]))"
+        switch options.operands[0] {
+        case "disable", "enable":
+            try control.call("PATCH", path, JSONObject([("disabled", .bool(options.operands[0] == "disable"))]))
+            Terminal.out("\(options.operands[0])d")
+        case "rotate-secret":
+            let answer = try control.call("POST", path + "/secrets", JSONObject())
+            Terminal.error("The new secret is shown once. The one before it stays valid until the next rotation.")
+            Terminal.out(answer["client_secret"]?.string ?? "")
+        default: throw UsageError(usage)
+        }
+        return 0
+    }
+}
+
+/// `gatehouse key …`
+enum KeyCommand {
+    static let usage = "list | rotate | revoke KID"
+
+    static func run(_ arguments: [String]) async throws -> Int32 {
+        let options = try Options(arguments, operands: 2)
+        let control = try options.control()
+        let answer: JSONObject
+        switch (options.operands.first, options.operands.count) {
+        case ("list", 1): answer = try control.call("GET", "/admin/keys")
+        case ("rotate", 1): answer = try control.call("POST", "/admin/keys/rotate", JSONObject())
+        case ("revoke", 2): answer = try control.call("POST", "/admin/keys/\(pathSegment(options.operands[1]))/revoke", JSONObject())
+        default: throw UsageError(usage)
+        }
+        let rows = (answer["keys"]?.array ?? []).compactMap(\.object).map { key in
+            [
+                key["kid"]?.string ?? "", key["alg"]?.string ?? "", key["state"]?.string ?? "", timeText(key["published_at"]?.int),
+                timeText(key["activated_at"]?.int), timeText(key["published_until"]?.int),
+            ]
+        }
+        Terminal.out(table([["KEY", "ALGORITHM", "STATE", "PUBLISHED", "ACTIVE SINCE", "PUBLISHED UNTIL"]] + rows))
+        return 0
+    }
+}
+
+/// `gatehouse token explain TOKEN`
+enum TokenCommand {
+    static func run(_ arguments: [String]) async throws -> Int32 {
+        let options = try Options(arguments, options: ["--audience", "--scope"], operands: 2)
+        guard options.operands.first == "explain" else { throw UsageError("explain TOKEN; - reads it from standard input") }
+        guard let token = options.operands.count == 2 && options.operands[1] != "-" ? options.operands[1] : readLine() else {
+            throw UsageError("give the token")
+        }
+        var body = JSONObject([("token", .string(token))])
+        if let audience = options.value("--audience") { body["audience"] = .string(audience) }
+        if let scope = options.value("--scope") { body["scope"] = .string(scope) }
+        let answer = try options.control().call("POST", "/admin/token/explain", body)
+        let checks = (answer["checks"]?.array ?? []).compactMap(\.object)
+        let rows = checks.map { check in
+            [
+                check["passed"]?.bool == true ? "ok" : "FAILED", check["check"]?.string ?? check["name"]?.string ?? "",
+                "expected \(check["expected"]?.string ?? "-")", "found \(check["found"]?.string ?? "-")",
+            ]
+        }
+        Terminal.out(table(rows))
+        let isValid = answer["valid"]?.bool == true
+        Terminal.out(isValid ? "\nThe token is valid." : "\nThe token is refused: \(answer["reason"]?.string ?? "unknown").")
+        return isValid ? 0 : 1
+    }
+}
+
+/// `gatehouse apply`
+enum ApplyCommand {
+    static func run(_ arguments: [String]) async throws -> Int32 {
+        let options = try Options(arguments, options: ["-f"], flags: ["--dry-run", "--prune"])
+        let paths = options.all("-f")
+        guard !paths.isEmpty else { throw UsageError("name the files: -f FILE…") }
+        var files: [JSONValue] = []
+        for path in paths {
+            let content: [UInt8]
+            do { content = try Files.read(path) } catch { throw UsageError("\(path): \(error)") }
+            guard let text = String(validating: content, as: UTF8.self) else { throw UsageError("\(path) is not UTF-8") }
+            files.append(.object(JSONObject([("path", .string(path)), ("content", .string(text))])))
+        }
+        let control = try options.control()
+        func call(dryRun: Bool) throws -> JSONObject {
+            try control.call(
+                "POST", "/admin/apply",
+                JSONObject([("files", .array(files)), ("dry_run", .bool(dryRun)), ("prune", .bool(options.has("--prune")))])
+            )
+        }
+        // The difference is printed before anything is changed.
+        let difference = try call(dryRun: true)
+        let text = difference["text"]?.string ?? ""
+        Terminal.out(text.isEmpty ? "nothing to change" : String(text.dropLast(text.hasSuffix("\n") ? 1 : 0)))
+        if options.has("--dry-run") { return 0 }
+        let applied = try call(dryRun: false)
+        if !text.isEmpty { Terminal.out("applied \(applied["changes"]?.int ?? 0) changes") }
+        return 0
+    }
+}

@@ -1,0 +1,164 @@
+import AuthCore
+import Dispatch
+import Glibc
+import HTTPEdge
+import Settings
+import Store
+import TokenKeys
+
+/// `gatehouse serve`: from settings to a running server, and from SIGTERM to a clean end.
+enum ServeCommand {
+    static func run(_ arguments: [String]) async throws -> Int32 {
+        let (settings, warnings) = try SettingsLoading.load(arguments)
+        let environment = Environment.live
+        let log = LogWriter.make(isForPeople: settings.logging.isForPeople, level: settings.logging.level, environment: environment)
+        for warning in warnings { log(.warning, "setting", [("message", warning)]) }
+        raiseFileLimit(log)
+        if case .keys = settings.masterKeys { try checkMode(of: settings) }
+        let node = try await Node.open(settings, environment: environment, log: log)
+        try await applyAtStart(node)
+        let server = try await Server.start(node)
+        log(.info, "ready", [("issuer", settings.issuer.text), ("version", VersionCommand.version)])
+        let signals = Signals()
+        await withTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { await Upkeep(node: node, server: server).run() }
+            for await signal in signals.events {
+                if signal == SIGHUP {
+                    server.reloadCertificates()
+                    await reapply(node)
+                } else {
+                    log(.info, "draining", [("signal", String(signal))])
+                    break
+                }
+            }
+            tasks.cancelAll()
+        }
+        await server.drain()
+        log(.info, "stopped")
+        return 0
+    }
+
+    /// Resource files are applied at start unless they are what was applied last.
+    private static func applyAtStart(_ node: Node) async throws(StartFailure) {
+        do throws(ResourceLoader.Failure) {
+            let files = try node.resources.files()
+            if files.isEmpty { return }
+            if try await node.resources.isApplied(files) { return }
+            try await apply(files, node)
+        } catch {
+            switch error {
+            case .faulty(let problems): throw StartFailure("the resource files have mistakes; nothing was changed:\n" + problems.map { "  \($0)" }.joined(separator: "\n"))
+            case .store(let error): throw StartFailure("the store cannot be written: \(error)")
+            }
+        }
+    }
+
+    /// After SIGHUP, or when a file has changed: a faulty file is reported and changes nothing.
+    static func reapply(_ node: Node) async {
+        do throws(ResourceLoader.Failure) {
+            let files = try node.resources.files()
+            if files.isEmpty { return }
+            if try await node.resources.isApplied(files) { return }
+            try await apply(files, node)
+        } catch {
+            switch error {
+            case .faulty(let problems): for problem in problems { node.log(.error, "resources_refused", [("problem", problem)]) }
+            case .store(let error): node.log(.error, "resources_refused", [("problem", "\(error)")])
+            }
+        }
+    }
+
+    private static func apply(_ files: [ResourceFile], _ node: Node) async throws(ResourceLoader.Failure) {
+        let traceID = TraceID(node.environment).description
+        let (changes, warnings) = try await node.resources.apply(files, prune: false, dryRun: false, traceID: traceID)
+        for warning in warnings { node.log(.warning, "resource", [("message", warning)]) }
+        node.log(.info, "resources_applied", [("changes", String(changes.count)), ("trace_id", traceID)])
+        do { try await node.reload() } catch { throw .store(error) }
+    }
+
+    /// A key that others can read is no secret. (Keys behind `env:` have no file.)
+    private static func checkMode(of settings: ServerSettings) throws(StartFailure) {
+        for path in settings.masterKeyPaths where Files.isReadableByOthers(path) {
+            throw StartFailure("the master key \(path) can be read by others; make it private with: chmod 600 \(path)")
+        }
+    }
+
+    private static func raiseFileLimit(_ log: Log) {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+        limit.rlim_cur = limit.rlim_max
+        setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+        log(.debug, "open_files", [("limit", String(limit.rlim_cur))])
+    }
+}
+
+/// SIGTERM, SIGINT and SIGHUP as a sequence.
+private final class Signals: Sendable {
+    let events: AsyncStream<Int32>
+    private let sources: [any DispatchSourceSignal]
+
+    init() {
+        let (events, continuation) = AsyncStream<Int32>.makeStream()
+        self.events = events
+        sources = [SIGTERM, SIGINT, SIGHUP].map { number in
+            signal(number, SIG_IGN)
+            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+            source.setEventHandler { continuation.yield(number) }
+            source.resume()
+            return source
+        }
+    }
+}
+
+/// What goes on beside the requests: the log of revocations is followed, keys are rotated, files are watched.
+private struct Upkeep: Sendable {
+    let node: Node
+    let server: Server
+
+    func run() async {
+        await withTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { await followRevocations() }
+            tasks.addTask { await rotateKeys() }
+            tasks.addTask { await watchFiles() }
+        }
+    }
+
+    private func followRevocations() async {
+        var last = node.environment.uptime()
+        while !Task.isCancelled {
+            try? await Task.sleep(for: FeedFollower.interval)  // ends early when cancelled
+            let now = node.environment.uptime()
+            // The machine slept, or the process was stopped: nothing that was known counts until the log was read again.
+            if now - last > FeedFollower.gapMax { node.verifier.revocations.distrust(since: last) }
+            last = now
+            do { try await node.feed.catchUp(node.store) } catch { node.log(.error, "revocations_unreadable", [("problem", "\(error)")]) }
+            node.setStoreProblem(nil)
+        }
+    }
+
+    private func rotateKeys() async {
+        while !Task.isCancelled {
+            var wait = Duration.seconds(60)
+            do {
+                let due = try await node.keys.maintain()
+                wait = min(.seconds(3_600), max(.seconds(1), due - node.environment.now()))
+            } catch { node.log(.error, "key_upkeep_failed", [("problem", "\(error)")]) }
+            try? await Task.sleep(for: wait)  // ends early when cancelled
+        }
+    }
+
+    private func watchFiles() async {
+        let settings = node.settings
+        let certificates = [settings.listeners.auth, settings.listeners.gateway, settings.listeners.admin].compactMap(\.tls)
+            .flatMap { [$0.certificate, $0.key] }
+        func versions(_ paths: [String]) -> [[Int64]?] { paths.map(Files.version) }
+        var (resources, tls) = (versions(settings.applyFiles), versions(certificates))
+        while !Task.isCancelled {
+            try? await Task.sleep(for: .seconds(1))  // ends early when cancelled
+            let (newResources, newTLS) = (versions(settings.applyFiles), versions(certificates))
+            if newTLS != tls { server.reloadCertificates() }
+            if newResources != resources { await ServeCommand.reapply(node) }
+            (resources, tls) = (newResources, newTLS)
+        }
+    }
+}

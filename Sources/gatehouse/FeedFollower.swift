@@ -1,0 +1,70 @@
+import AuthCore
+import Store
+import TokenVerification
+
+/// Keeps the replica of the revocations of this process up to date.
+///
+/// What this process revokes is in the replica before its caller is answered. The follower reads the log besides, once a
+/// second: that proves that the replica is complete, and its age is the time since the last such proof.
+struct FeedFollower: Sendable {
+    let replica: RevocationReplica
+    let environment: Environment
+    let log: Log
+
+    /// How often the log is read.
+    static let interval = Duration.milliseconds(500)
+    /// A pause of our own loop above this means that the process slept: nothing is decided before the log was read again.
+    static let gapMax = Duration.seconds(1)
+    /// The most entries of one read.
+    static let readMax = 1_000
+
+    /// Called by the store after each commit that revoked something, in commit order.
+    func committed(_ batch: FeedBatch) {
+        let entries = batch.records.map(RevocationEntry.init)
+        if !replica.apply(entries, through: RevocationPosition(batch.position), sentAt: environment.uptime()) {
+            // Another epoch: what was revoked here holds all the same, and the next read takes a snapshot.
+            replica.enforce(entries)
+        }
+    }
+
+    /// Reads what was committed since the last read, or a snapshot when there is no common position.
+    func catchUp(_ store: any RevocationStore) async throws(StoreError) {
+        let sentAt = environment.uptime()
+        while let position = replica.position {
+            guard let batch = try await store.revocations(after: FeedPosition(position), limit: FeedFollower.readMax) else { break }
+            let entries = batch.records.map(RevocationEntry.init)
+            guard replica.apply(entries, through: RevocationPosition(batch.position), sentAt: sentAt) else { break }
+            if batch.records.count < FeedFollower.readMax {
+                replica.confirm(sentAt: sentAt)
+                replica.prune(now: environment.now())
+                return
+            }
+        }
+        let snapshot = try await store.revocationSnapshot()
+        _ = replica.replace(snapshot.records.map(RevocationEntry.init), through: RevocationPosition(snapshot.position), sentAt: sentAt)
+        log(.info, "revocations_snapshot", [("entries", String(snapshot.records.count)), ("epoch", snapshot.position.epoch)])
+    }
+}
+
+extension RevocationEntry {
+    init(_ record: RevocationRecord) {
+        let kind: RevocationKind =
+            switch record.kind {
+            case .session: .session
+            case .grant: .grant
+            case .account: .account
+            case .client: .client
+            case .token: .token
+            case .key: .key
+            }
+        self.init(kind: kind, id: record.id, epoch: record.epoch, until: record.until)
+    }
+}
+
+extension RevocationPosition {
+    init(_ position: FeedPosition) { self.init(epoch: position.epoch, sequence: position.sequence) }
+}
+
+extension FeedPosition {
+    init(_ position: RevocationPosition) { self.init(epoch: position.epoch, sequence: position.sequence) }
+}

@@ -1,0 +1,67 @@
+import AuthCore
+import Glibc
+import Synchronization
+
+/// Writes log lines to standard error: one JSON object a line, or one line for people. Text of strangers is escaped in
+/// both, so that one event is always one line.
+enum LogWriter {
+    static func make(isForPeople: Bool, level: Log.Level, environment: Environment) -> Log {
+        let lock = Mutex(())
+        return Log(minimum: level) { level, event, fields in
+            var line = isForPeople ? people(level, event, fields, environment.now()) : json(level, event, fields, environment.now())
+            line.append(UInt8(ascii: "\n"))
+            lock.withLock { _ in write(line) }
+        }
+    }
+
+    private static func json(_ level: Log.Level, _ event: StaticString, _ fields: [Log.Field], _ now: Instant) -> [UInt8] {
+        var writer = JSONWriter()
+        writer.object {
+            $0.member("time", timestamp(now))
+            $0.member("level", word(level))
+            $0.member("event", "\(event)")
+            for field in fields { $0.member(field.name, field.value) }
+        }
+        return writer.bytes
+    }
+
+    private static func people(_ level: Log.Level, _ event: StaticString, _ fields: [Log.Field], _ now: Instant) -> [UInt8] {
+        var line = "\(timestamp(now)) \(word(level).uppercased()) \(event)"
+        for field in fields {
+            // Quoted as JSON when it is more than a word: a line break cannot begin a line of its own.
+            let isWord = !field.value.isEmpty && field.value.utf8.allSatisfy { (0x21...0x7E) ~= $0 && $0 != UInt8(ascii: "\"") }
+            line += " \(field.name)=" + (isWord ? field.value : String(decoding: JSONValue.string(field.value).encoded, as: UTF8.self))
+        }
+        return Array(line.utf8)
+    }
+
+    private static func word(_ level: Log.Level) -> String {
+        switch level {
+        case .debug: "debug"
+        case .info: "info"
+        case .warning: "warning"
+        case .error: "error"
+        }
+    }
+
+    /// RFC 3339 in UTC, with milliseconds.
+    static func timestamp(_ now: Instant) -> String {
+        var seconds = time_t(now.seconds)
+        var parts = tm()
+        gmtime_r(&seconds, &parts)
+        func padded(_ number: Int, _ width: Int) -> String { String(repeating: "0", count: max(0, width - String(number).count)) + String(number) }
+        let date = "\(padded(Int(parts.tm_year) + 1_900, 4))-\(padded(Int(parts.tm_mon) + 1, 2))-\(padded(Int(parts.tm_mday), 2))"
+        let time = "\(padded(Int(parts.tm_hour), 2)):\(padded(Int(parts.tm_min), 2)):\(padded(Int(parts.tm_sec), 2))"
+        return "\(date)T\(time).\(padded(Int(now.milliseconds - now.seconds * 1_000), 3))Z"
+    }
+
+    private static func write(_ line: [UInt8]) {
+        var rest = line[...]
+        while !rest.isEmpty {
+            let written = rest.withUnsafeBytes { Glibc.write(2, $0.baseAddress, $0.count) }
+            // Whoever reads our log is gone, or slow beyond its buffer: the server goes on.
+            if written <= 0 { return }
+            rest = rest.dropFirst(written)
+        }
+    }
+}

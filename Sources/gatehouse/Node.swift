@@ -1,0 +1,123 @@
+import Accounts
+import AuthCore
+import Gateway
+import OAuthServer
+import Settings
+import Store
+import StoreSQL
+import StoreSQLite
+import Synchronization
+import TokenKeys
+import TokenVerification
+import WebServer
+
+/// One node: everything put together, and nothing of it global.
+final class Node: Sendable {
+    let settings: ServerSettings
+    let environment: Environment
+    let log: Log
+    let metrics = Metrics()
+    let database: SQLiteDatabase
+    let store: SQLStore
+    let masterKeys: MasterKeys
+    let clientSecrets: ClientSecrets
+    let verifier: TokenVerifier
+    let feed: FeedFollower
+    let keys: SigningKeys
+    let clients: ClientDirectory
+    let hashing: PasswordHashing
+    let accounts: AccountService
+    let firstParty: FirstPartyTokens
+    let gateway: GatewayState
+    let resources: ResourceLoader
+    private let catalogue: SharedCatalogue
+
+    /// The bytes that the cache of verified tokens may hold.
+    static let cacheBytesMax = 33_554_432
+    /// How far two clocks may differ before a token is refused for its times.
+    static let leeway = Duration.seconds(60)
+
+    /// The keys of every target, beside those of the server itself.
+    static let moreKeys = FirstPartyTokens.settings + SigningKeys.settings
+
+    /// Opens the store and reads what must be there before the first request.
+    ///
+    /// - Throws: `StartFailure` with one sentence for the operator.
+    static func open(_ settings: ServerSettings, environment: Environment, log: Log) async throws(StartFailure) -> Node {
+        guard case .sqlite(let path) = settings.storage else {
+            throw StartFailure("storage: PostgreSQL is not supported by this version; use sqlite:PATH")
+        }
+        Files.makeFolder(of: path)
+        do {
+            let database = try SQLiteDatabase(path: path, uptime: environment.uptime)
+            let node = try await Node(settings, database: database, environment: environment, log: log)
+            try await node.keys.maintain()
+            try await node.feed.catchUp(node.store)
+            try await node.reload()
+            return node
+        } catch let failure as StartFailure { throw failure } catch StoreError.unusable(let message) { throw StartFailure(message) } catch {
+            throw StartFailure("the store cannot be used: \(error)")
+        }
+    }
+
+    private init(_ settings: ServerSettings, database: SQLiteDatabase, environment: Environment, log: Log) async throws {
+        let issuerID = Identifier(settings.issuer.text)
+        let accessTTL = settings.tokens.accessTTL
+        verifier = TokenVerifier(
+            rules: TokenRules(issuer: issuerID, leeway: Node.leeway, lifetimeMax: .seconds(86_400)), cacheBytesMax: Node.cacheBytesMax,
+            maxStaleness: settings.revocations.maxStaleness
+        )
+        feed = FeedFollower(replica: verifier.revocations, environment: environment, log: log)
+        let limits = StoreLimits(revocationMargin: Node.leeway + .seconds(60), auditKeep: settings.auditKeep)
+        store = SQLStore(database: database, environment: environment, limits: limits) { [feed] in feed.committed($0) }
+        try await store.prepare()
+        masterKeys = try await MasterKeyFile.open(settings.masterKeys, store: store, environment: environment, log: log)
+        clientSecrets = ClientSecrets(keys: masterKeys)
+        let rotation = KeyRotation(
+            algorithm: try settings.resolved.text("keys.algorithm"), rotateEvery: settings.keys.rotateEvery,
+            jwksMaxAge: settings.keys.jwksMaxAge, tokenLifetimeMax: accessTTL + Node.leeway
+        )
+        keys = SigningKeys(store: store, masterKeys: masterKeys, rotation: rotation, environment: environment) { [verifier] in verifier.setKeys($0) }
+        hashing = try PasswordHashing(settings, environment: environment)
+        accounts = AccountService(store: store, hashing: hashing)
+        clients = ClientDirectory(secrets: clientSecrets)
+        let catalogue = SharedCatalogue()
+        self.catalogue = catalogue
+        firstParty = FirstPartyTokens(
+            store: store, clients: ClientAuthentication(store: store, secrets: clientSecrets),
+            issuer: TokenIssuer(issuer: issuerID, accessLifetime: accessTTL, keys: keys, masterKeys: masterKeys, environment: environment),
+            masterKeys: masterKeys,
+            lifetimes: FirstPartyTokens.Lifetimes(
+                refreshIdle: settings.tokens.refreshTTL, session: try settings.resolved.duration("tokens.session_ttl"),
+                windows: RefreshRotation.Windows(reuse: settings.tokens.refreshReuseWindow, retryMax: settings.tokens.refreshRetryMax)
+            ),
+            catalogue: { catalogue.value }
+        )
+        gateway = GatewayState()
+        resources = ResourceLoader(settings: settings, store: store, hashing: hashing, secrets: clientSecrets, environment: environment)
+        self.settings = settings
+        self.environment = environment
+        self.log = log
+        self.database = database
+    }
+
+    /// Reads clients and resources anew and swaps the snapshots that decisions are made from.
+    func reload() async throws(StoreError) {
+        let document = try await store.resources()
+        clients.replace(try await store.clients())
+        catalogue.replace(ScopeCatalogue(document))
+        do { gateway.replaceRoutes(try RouteTable(routes: document.routes, resources: document.resources)) } catch {
+            // The files were checked before they were applied; what is stored cannot be in conflict with itself.
+            throw .corrupt("the stored routes contradict one another: \(error)")
+        }
+    }
+}
+
+/// The scopes and roles in force, swapped whole.
+final class SharedCatalogue: Sendable {
+    private let catalogue = Mutex(ScopeCatalogue())
+
+    var value: ScopeCatalogue { catalogue.withLock { $0 } }
+
+    func replace(_ catalogue: ScopeCatalogue) { self.catalogue.withLock { $0 = catalogue } }
+}

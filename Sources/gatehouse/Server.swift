@@ -1,0 +1,93 @@
+import AuthCore
+import Gateway
+import HTTPEdge
+import NIOCore
+import NIOPosix
+import OAuthServer
+import ProxyServer
+import Settings
+import Store
+import TokenVerification
+import WebServer
+
+/// The listeners of one node, and their life from start to drain.
+final class Server: Sendable {
+    private let node: Node
+    private let servers: [(name: String, server: EdgeServer, tls: EdgeTLS?)]
+    private let group: MultiThreadedEventLoopGroup
+
+    private init(node: Node, servers: [(name: String, server: EdgeServer, tls: EdgeTLS?)], group: MultiThreadedEventLoopGroup) {
+        self.node = node
+        self.servers = servers
+        self.group = group
+    }
+
+    /// Opens every listener, or none.
+    static func start(_ node: Node) async throws(StartFailure) -> Server {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: System.coreCount)
+        let shells = Shells(node: node)
+        let listeners = node.settings.listeners
+        var servers: [(name: String, server: EdgeServer, tls: EdgeTLS?)] = []
+        do {
+            let plan: [(String, ServerSettings.Listener, any EdgeResponder)] = [
+                ("auth", listeners.auth, shells.auth), ("gateway", listeners.gateway, try shells.gateway(group)), ("admin", listeners.admin, shells.admin),
+            ]
+            for (name, listener, responder) in plan {
+                let tls = try listener.tls.map { try EdgeTLS(certificate: $0.certificate, key: $0.key) }
+                let address = try Server.address(listener.address)
+                let server = try await EdgeServer.start(
+                    on: address, tls: tls, responder: responder, limits: EdgeLimits(), group: group, environment: node.environment
+                )
+                servers.append((name, server, tls))
+            }
+            Files.makeFolder(of: listeners.controlPath)
+            let control = try await EdgeServer.start(
+                on: .unix(path: listeners.controlPath), tls: nil, responder: shells.control, limits: EdgeLimits(), group: group,
+                environment: node.environment
+            )
+            servers.append(("control", control, nil))
+        } catch {
+            for (_, server, _) in servers { await server.shutdown(within: .zero) }
+            throw StartFailure("\(error)")
+        }
+        for (name, server, _) in servers {
+            node.log(.info, "listening", [("listener", "\(name)"), ("address", server.bound.map(\.description).joined(separator: ","))])
+            let counters = server.counters
+            node.metrics.gauge("gatehouse_\(name)_connections_open", "Connections now open.") { Int64(counters.snapshot.connectionsOpen) }
+            node.metrics.gauge("gatehouse_\(name)_requests", "Requests since the start.") { Int64(counters.snapshot.requests) }
+        }
+        return Server(node: node, servers: servers, group: group)
+    }
+
+    private static func address(_ address: ListenAddress) throws(StartFailure) -> EdgeAddress {
+        switch address {
+        case .tcp(let host, let port): return .tcp(host: host, port: Int(port))
+        case .unix(let path): return .unix(path: path)
+        }
+    }
+
+    /// The address that clients use, with the real port.
+    func address(of name: String) -> String? { servers.first { $0.name == name }?.server.bound.first?.description }
+
+    /// Reads certificates again; a faulty one leaves the old one in force.
+    func reloadCertificates() {
+        for (name, _, tls) in servers {
+            guard let tls else { continue }
+            do {
+                try tls.reload()
+                node.log(.info, "certificate_reloaded", [("listener", name)])
+            } catch { node.log(.error, "certificate_refused", [("listener", name), ("reason", "\(error)")]) }
+        }
+    }
+
+    /// Stops accepting, lets requests in hand finish, then closes the store.
+    func drain() async {
+        await withTaskGroup(of: Void.self) { tasks in
+            for (_, server, _) in servers { tasks.addTask { [node] in await server.shutdown(within: node.settings.drain) } }
+        }
+        node.hashing.stop()
+        await node.database.close()
+        // Nothing is left to fail: every connection is closed.
+        try? await group.shutdownGracefully()
+    }
+}

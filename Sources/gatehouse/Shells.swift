@@ -1,0 +1,81 @@
+import AuthCore
+import Gateway
+import HTTPEdge
+import NIOCore
+import OAuthServer
+import ProxyServer
+import Settings
+import Store
+import TokenKeys
+import TokenVerification
+import WebServer
+
+/// The responders of the listeners, made from one node.
+struct Shells {
+    let auth: AuthListener
+    let admin: AdminListener
+    let control: AdminListener
+    private let node: Node
+
+    init(node: Node) {
+        self.node = node
+        let (environment, log, metrics) = (node.environment, node.log, node.metrics)
+        Shells.declare(metrics, node)
+        let observe: @Sendable (String, Int, String?) -> Void = { endpoint, status, reason in
+            metrics.count("gatehouse_requests_total", endpoint, String(status), reason ?? "")
+        }
+        let own = OwnToken(verifier: node.verifier, tokens: node.firstParty, environment: environment)
+        let validate = ValidateEndpoint(
+            verifier: node.verifier, clients: node.clients, requiresClient: node.settings.validateRequiresClient,
+            cacheMax: node.settings.revocations.maxStaleness, environment: environment
+        ) { metrics.count("gatehouse_validations_total", $0 ?? "valid") }
+        let keyDocument = KeyDocument(keys: node.keys, maxAge: node.settings.keys.jwksMaxAge)
+        let sessions = SessionEndpoints(store: node.store, tokens: node.firstParty, own: own)
+        let api = API(
+            [
+                LoginEndpoint(signIn: node.signIn, tokens: node.firstParty, log: log).endpoint,
+                RefreshEndpoint(tokens: node.firstParty, log: log).endpoint, OpenAPIEndpoint.endpoint,
+            ] + sessions.endpoints + AuthListener.hotRows(validate, keyDocument),
+            environment: environment, log: log, observe: observe
+        )
+        let forwardAuth = ForwardAuthShell(node: node)
+        auth = AuthListener(validate: validate, keyDocument: keyDocument, forwardAuth: { forwardAuth.respond(to: $0) }, api: api)
+        let endpoints = AdminEndpoints(
+            store: node.store, accounts: node.accounts, keys: node.keys, clientSecrets: node.clientSecrets, verifier: node.verifier,
+            environment: environment, reload: { () async throws(StoreError) in try await node.reload() },
+            apply: { files, prune, dryRun, traceID in
+                let answer = await node.resources.answer(files, prune: prune, dryRun: dryRun, traceID: traceID)
+                guard case .applied = answer, !dryRun else { return answer }
+                do throws(StoreError) { try await node.reload() } catch { return .failed(error) }
+                return answer
+            }
+        ).endpoints
+        func listener(_ access: AdminListener.Access) -> AdminListener {
+            let api = API(AdminListener.guarded(endpoints, by: access), environment: environment, log: log, observe: observe)
+            return AdminListener(access: access, api: api, health: { node.health }, metrics: { metrics.render() })
+        }
+        admin = listener(.bearer(own))
+        control = listener(.everybody)
+    }
+
+    /// The data plane, on the event loops of `group`.
+    func gateway(_ group: any EventLoopGroup) throws -> ProxyResponder {
+        let node = node
+        return ProxyResponder(
+            decide: { node.decider.decide($0) }, resolve: { await node.resolve($0) }, limits: ProxyLimits(), trustedProxies: node.settings.trustedProxies,
+            environment: node.environment
+        ) { node.logProxied($0) }
+    }
+
+    private static func declare(_ metrics: Metrics, _ node: Node) {
+        metrics.declare("gatehouse_requests_total", "Requests of the API, by endpoint, status and reason.", labels: ["endpoint", "status", "reason"])
+        metrics.declare("gatehouse_validations_total", "Tokens validated, by outcome.", labels: ["outcome"])
+        metrics.declare("gatehouse_proxied_total", "Requests at the gateway, by route, status and reason.", labels: ["route", "status", "reason"])
+        metrics.gauge("gatehouse_revocations", "Entries in the replica of the revocations.") { Int64(node.verifier.revocations.current.count) }
+        metrics.gauge("gatehouse_verification_cache_bytes", "Bytes in the cache of verified tokens.") { Int64(node.verifier.cacheBytes) }
+        metrics.gauge("gatehouse_password_hashes_waiting", "Password hashes that wait for a thread.") { Int64(node.hashing.queued) }
+        metrics.gauge("gatehouse_revocations_age_milliseconds", "Age of the replica of the revocations.") {
+            node.verifier.revocations.age(at: node.environment.uptime())?.wholeMilliseconds ?? -1
+        }
+    }
+}

@@ -1,0 +1,152 @@
+import AuthCore
+import Foundation
+import HTTPEdge
+import Settings
+import Store
+import Synchronization
+import Testing
+
+@testable import gatehouse
+
+/// A whole node with a chosen clock, called without sockets.
+final class TestNode: Sendable {
+    let node: Node
+    let shells: Shells
+    let clock: TestClock
+    let folder: URL
+
+    static let password = "correct-horse-battery"
+
+    /// - Parameter settings: Further settings, as on the command line.
+    static func start(_ settings: [String] = [], resources: String = TestNode.resources) async throws -> TestNode {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("gatehouse-flow-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        return try await TestNode(folder: folder, settings: settings, resources: resources)
+    }
+
+    private init(folder: URL, settings: [String], resources: String) async throws {
+        self.folder = folder
+        let file = folder.appendingPathComponent("resources.yaml").path
+        try Data(resources.utf8).write(to: URL(fileURLWithPath: file))
+        let arguments =
+            [
+                "--storage", "sqlite:\(folder.path)/gatehouse.db", "--master_keys", "file:\(folder.path)/master.key", "--apply", file,
+                "--passwords.memory_kib", "7168", "--passwords.iterations", "5", "--passwords.threads", "2",
+            ] + settings
+        let loaded = try SettingsLoading.load(arguments).settings
+        clock = TestClock()
+        var environment = Environment.live
+        environment.now = { [clock] in clock.now }
+        environment.uptime = { [clock] in clock.uptime }
+        node = try await Node.open(loaded, environment: environment, log: .silent)
+        _ = try await node.resources.apply(try node.resources.files(), prune: false, dryRun: false, traceID: "t")
+        try await node.reload()
+        shells = Shells(node: node)
+    }
+
+    deinit {
+        // In the temporary directory: what cannot be removed is the system's to clean.
+        try? FileManager.default.removeItem(at: folder)
+    }
+
+    static let resources = """
+        users:
+          - {username: alice, email: alice@example.com, password: correct-horse-battery, roles: [customer]}
+          - {username: bob, password: correct-horse-battery, roles: [support]}
+          - {username: root, password: correct-horse-battery, roles: [operator]}
+        clients:
+          - {id: app, public: true, grants: [login, refresh_token], scopes: ["orders:read", "orders:write"]}
+          - {id: till, secret: 0123456789abcdef0123456789abcdef, grants: [login, refresh_token], scopes: ["orders:read"]}
+          - {id: web, public: true, grants: [authorization_code], redirect_uris: ["http://127.0.0.1:9000/callback"], scopes: ["orders:read"]}
+        resources:
+          - {id: orders, scopes: ["orders:read", "orders:write"]}
+          - {id: reports, scopes: ["reports:read"]}
+        roles:
+          customer: ["orders:read", "orders:write"]
+          support: ["orders:read", "reports:read"]
+          operator: ["gatehouse:admin"]
+        routes:
+          - {name: orders, match: {path: /orders, methods: [GET, POST]}, upstream: "http://127.0.0.1:7001", require: {scope: "orders:read"}}
+          - {name: reports, match: {path: /reports}, upstream: "http://127.0.0.1:7001", require: {scope: "reports:read"}}
+          - {name: open, match: {path: /public}, upstream: "http://127.0.0.1:7001", require: none}
+        """
+}
+
+final class TestClock: Sendable {
+    private let offset = Mutex(Duration.zero)
+    private static let start = Instant(seconds: 1_800_000_000)
+
+    var now: Instant { TestClock.start + offset.withLock { $0 } }
+    var uptime: Uptime { Uptime(nanoseconds: 1_000_000_000_000 + UInt64(offset.withLock { $0 }.wholeMilliseconds) * 1_000_000) }
+    func advance(_ duration: Duration) { offset.withLock { $0 += duration } }
+}
+
+enum Listener: Sendable { case auth, admin, control }
+
+struct Answer: Sendable {
+    let status: Int
+    let headers: [(name: String, value: String)]
+    let body: [UInt8]
+
+    var json: JSONObject { (try? JSONReader.read(body).object) ?? JSONObject() }
+    var error: String? { json["error"]?.string }
+    func header(_ name: String) -> String? { headers.first { $0.name == name }?.value }
+    func text(_ name: String) -> String { json[name]?.string ?? "" }
+}
+
+extension TestNode {
+    /// Time passes, and the log of revocations is followed as the server does it.
+    func advance(_ duration: Duration) async throws {
+        clock.advance(duration)
+        try await node.feed.catchUp(node.store)
+    }
+
+    func send(
+        _ method: String, _ target: String, _ body: [UInt8] = [], headers: [(String, String)] = [("content-type", "application/json")],
+        to listener: Listener = .auth, from peer: PeerAddress = .loopback
+    ) async -> Answer {
+        let facts = RequestFacts(
+            method: method, target: Array(target.utf8), headers: Headers([("host", "localhost:8080")] + headers), peer: peer
+        )
+        let responder: any EdgeResponder =
+            switch listener {
+            case .auth: shells.auth
+            case .admin: shells.admin
+            case .control: shells.control
+            }
+        let response: ResponseFacts
+        switch responder.respond(to: facts) {
+        case .answer(let answer): response = answer
+        case .body(let limit, let then):
+            response = body.count > limit ? ResponseFacts(status: 413) : then(facts, body)
+        case .async(let limit, let then):
+            if body.count > limit {
+                response = ResponseFacts(status: 413)
+            } else if case .complete(let answer) = await then(facts, body) {
+                response = answer
+            } else {
+                response = ResponseFacts(status: 599)
+            }
+        case .exchange: response = ResponseFacts(status: 598)
+        }
+        return Answer(status: response.status, headers: response.headers, body: response.body)
+    }
+
+    func post(_ target: String, _ json: String, headers: [(String, String)] = [], to listener: Listener = .auth) async -> Answer {
+        await send("POST", target, Array(json.utf8), headers: [("content-type", "application/json")] + headers, to: listener)
+    }
+
+    func login(_ username: String = "alice", password: String = TestNode.password, more: String = "") async -> Answer {
+        await post("/login", "{\"username\":\"\(username)\",\"password\":\"\(password)\"\(more)}")
+    }
+
+    func refresh(_ token: String, more: String = "") async -> Answer { await post("/token/refresh", "{\"refresh_token\":\"\(token)\"\(more)}") }
+
+    func validate(_ token: String, more: String = "") async -> Answer { await post("/validate", "{\"token\":\"\(token)\"\(more)}") }
+
+    func isValid(_ token: String) async -> Bool { await validate(token).json["valid"]?.bool == true }
+
+    func logout(_ token: String) async -> Answer { await post("/logout", "{\"refresh_token\":\"\(token)\"}") }
+
+    func bearer(_ token: String) -> [(String, String)] { [("authorization", "Bearer \(token)")] }
+}
