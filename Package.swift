@@ -17,6 +17,7 @@ let cryptoExtras = Target.Dependency.product(name: "CryptoExtras", package: "swi
 let hashTrees = Target.Dependency.product(name: "HashTreeCollections", package: "swift-collections")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let nioTLS = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
@@ -81,5 +82,18 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+
+        tests("AuthCoreTests", ["AuthCore"]),
+        tests("TokenVerificationTests", ["TokenVerification", "AuthCore", crypto, cryptoExtras]),
+        tests("StoreTests", ["AuthCore", "Store", "StoreSQL", "StoreSQLite"]),
+        tests("SettingsTests", ["AuthCore", "Store", "Settings"]),
+        tests("AccountsTests", ["Accounts", "AuthCore", "Store", "CArgon2"]),
+        tests("GatewayTests", ["AuthCore", "TokenVerification", "Store", "Gateway", crypto]),
+        tests("HTTPEdgeTests", ["AuthCore", "HTTPEdge", nioCore, nioPosix, nioEmbedded, nioHTTP1, nioTLS]),
+        tests("ProxyServerTests", ["AuthCore", "Gateway", "HTTPEdge", "ProxyServer", nioCore, nioPosix, nioEmbedded, nioTLS]),
+        tests("TokenKeysTests", ["AuthCore", "Store", "TokenKeys"]),
+        tests("OAuthServerTests", ["AuthCore", "Store", "TokenKeys", "OAuthServer"]),
+        tests("FlowTests", ["gatehouse", "AuthCore", "Settings", "Store", "HTTPEdge", "TokenKeys", "TokenVerification", "WebServer"]),
+        tests("ProgramTests", ["AuthCore", "gatehouse"]),
     ]
 )

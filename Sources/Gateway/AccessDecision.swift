@@ -20,11 +20,14 @@ package struct AccessRefusal: Sendable {
     package let response: ResponseFacts
     /// What the body of the answer names, so that the log can name it too.
     package let traceID: String?
+    /// The route that refuses; nothing when no route was found.
+    package let route: String?
 
-    package init(reason: String, response: ResponseFacts, traceID: String? = nil) {
+    package init(reason: String, response: ResponseFacts, traceID: String? = nil, route: String? = nil) {
         self.reason = reason
         self.response = response
         self.traceID = traceID
+        self.route = route
     }
 }
 
@@ -103,7 +106,8 @@ package struct UpstreamTarget: Sendable, Hashable {
         }
         guard !host.isEmpty, host.utf8.count <= 253 else { return nil }
         if let port {
-            guard (1...5).contains(port.utf8.count), port.utf8.allSatisfy({ (0x30...0x39) ~= $0 }), let number = Int(port), (1...65_535) ~= number
+            guard (1...5).contains(port.utf8.count), port.utf8.allSatisfy({ (0x30...0x39) ~= $0 }), let number = Int(port),
+                (1...65_535) ~= number
             else { return nil }
             self.port = number
         } else {

@@ -76,7 +76,7 @@ package final class EdgeLoop: @unchecked Sendable {
     ///
     /// - Parameter grace: After it the rest is closed too.
     /// - Returns: Succeeds when no connection is left.
-    func drain(within grace: TimeAmount) -> EventLoopFuture<Void> {
+    package func drain(within grace: TimeAmount) -> EventLoopFuture<Void> {
         isDraining = true
         if connections.isEmpty { return eventLoop.makeSucceededVoidFuture() }
         let promise = emptied ?? eventLoop.makePromise(of: Void.self)

@@ -1,4 +1,4 @@
-package import AuthCore
+internal import AuthCore
 
 /// The trace-id of a request (W3C Trace Context §3.2.2.3).
 package struct TraceContext: Sendable, Equatable, CustomStringConvertible {
@@ -19,6 +19,17 @@ package struct TraceContext: Sendable, Equatable, CustomStringConvertible {
             let parent = TraceContext.word(bytes, 36..<52), parent != 0, TraceContext.word(bytes, 53..<55) != nil
         else { return nil }
         self.init(high: high, low: low)
+    }
+
+    /// Reads 32 hexadecimal digits.
+    package init?(hexadecimal text: String) {
+        let bytes = Array(text.utf8)
+        guard bytes.count == 32,
+            let words = bytes.withUnsafeBytes({ bytes in
+                TraceContext.word(bytes, 0..<16).flatMap { high in TraceContext.word(bytes, 16..<32).map { (high, $0) } }
+            })
+        else { return nil }
+        self.init(high: words.0, low: words.1)
     }
 
     private static func word(_ bytes: UnsafeRawBufferPointer, _ range: Range<Int>) -> UInt64? {

@@ -56,7 +56,8 @@ final class UpstreamPool: @unchecked Sendable {
     }
 
     func checkIn(_ connection: UpstreamConnection) {
-        while let next = waiting.popFirst() where next.isWaiting {
+        while let next = waiting.popFirst() {
+            guard next.isWaiting else { continue }
             counters.countReuse()
             return next.attach(connection)
         }
@@ -72,14 +73,16 @@ final class UpstreamPool: @unchecked Sendable {
     }
 
     private func serveWaiting() {
-        while count < limits.connectionsMax, let next = waiting.popFirst() where next.isWaiting { connect(next) }
+        while count < limits.connectionsMax, let next = waiting.popFirst() {
+            if next.isWaiting { connect(next) }
+        }
     }
 
     func tick(_ now: NIODeadline) {
-        let expired = idle.prefix { now - $0.idleSince >= TimeAmount(limits.idleTime) }
+        let expired = idle.prefix(while: { now - $0.idleSince >= TimeAmount(limits.idleTime) })
         idle.removeFirst(expired.count)
         for connection in expired { connection.close() }
-        if let first = waiting.first, !first.isWaiting { waiting.removeAll { !$0.isWaiting } }
+        waiting.removeAll { !$0.isWaiting }
     }
 
     func closeIdle() {

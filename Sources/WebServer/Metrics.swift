@@ -9,12 +9,20 @@ package final class Metrics: Sendable {
     private struct Family {
         let help: StaticString
         let labels: [StaticString]
-        var values: [[String]: Int64] = [:]
+        var series: [[String]: Counter] = [:]
     }
 
     private struct Contents {
         var families: [String: Family] = [:]
         var gauges: [String: (help: StaticString, read: @Sendable () -> Int64)] = [:]
+    }
+
+    /// One series. Adding to it costs one atomic instruction.
+    package final class Counter: Sendable {
+        private let count = Atomic<Int64>(0)
+
+        package var value: Int64 { count.load(ordering: .relaxed) }
+        package func add() { count.wrappingAdd(1, ordering: .relaxed) }
     }
 
     private let contents = Mutex(Contents())
@@ -31,12 +39,18 @@ package final class Metrics: Sendable {
     }
 
     /// Adds one. Nothing happens for a name that was not declared.
-    package func count(_ name: String, _ labels: String...) {
+    package func count(_ name: String, _ labels: String...) { counter(name, labels)?.add() }
+
+    /// The series with these labels, to be kept where it counts often; nothing for a name that was not declared.
+    package func counter(_ name: String, _ labels: [String]) -> Counter? {
         contents.withLock { contents in
-            guard var family = contents.families.removeValue(forKey: name) else { return }
-            let isKnown = family.values[labels] != nil || family.values.count < Metrics.seriesMax
-            family.values[isKnown ? labels : labels.map { _ in "other" }, default: 0] += 1
-            contents.families[name] = family
+            guard let family = contents.families[name] else { return nil }
+            if let counter = family.series[labels] { return counter }
+            let key = family.series.count < Metrics.seriesMax ? labels : labels.map { _ in "other" }
+            if let counter = family.series[key] { return counter }
+            let counter = Counter()
+            contents.families[name]?.series[key] = counter
+            return counter
         }
     }
 
@@ -46,8 +60,9 @@ package final class Metrics: Sendable {
         var text = ""
         for (name, family) in families.sorted(by: { $0.key < $1.key }) {
             text += "# HELP \(name) \(family.help)\n# TYPE \(name) counter\n"
-            if family.labels.isEmpty, family.values.isEmpty { text += "\(name) 0\n" }
-            for (labels, value) in family.values.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
+            if family.labels.isEmpty, family.series.isEmpty { text += "\(name) 0\n" }
+            for (labels, counter) in family.series.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
+                let value = counter.value
                 let pairs = zip(family.labels, labels).map { "\($0)=\"\(Metrics.escaped($1))\"" }
                 text += pairs.isEmpty ? "\(name) \(value)\n" : "\(name){\(pairs.joined(separator: ","))} \(value)\n"
             }

@@ -30,6 +30,9 @@ final class Node: Sendable {
     let firstParty: FirstPartyTokens
     let gateway: GatewayState
     let resources: ResourceLoader
+    let signIn: PasswordSignIn
+    /// What is wrong with the store, for the health page.
+    let storeProblem = SharedText()
     private let catalogue: SharedCatalogue
 
     /// The bytes that the cache of verified tokens may hold.
@@ -78,7 +81,7 @@ final class Node: Sendable {
             jwksMaxAge: settings.keys.jwksMaxAge, tokenLifetimeMax: accessTTL + Node.leeway
         )
         keys = SigningKeys(store: store, masterKeys: masterKeys, rotation: rotation, environment: environment) { [verifier] in verifier.setKeys($0) }
-        hashing = try PasswordHashing(settings, environment: environment)
+        hashing = try Node.hashing(settings, environment)
         accounts = AccountService(store: store, hashing: hashing)
         clients = ClientDirectory(secrets: clientSecrets)
         let catalogue = SharedCatalogue()
@@ -95,10 +98,35 @@ final class Node: Sendable {
         )
         gateway = GatewayState()
         resources = ResourceLoader(settings: settings, store: store, hashing: hashing, secrets: clientSecrets, environment: environment)
+        let lockout = LockoutPolicy(
+            freeAttempts: settings.lockout.freeAttempts, delay: settings.lockout.delay, delayMax: settings.lockout.delayMax,
+            failuresMax: settings.lockout.failuresMax
+        )
+        signIn = PasswordSignIn(store: store, hashing: hashing, lockout: lockout, log: log)
         self.settings = settings
         self.environment = environment
         self.log = log
         self.database = database
+    }
+
+    /// The decision of the gateway, from the snapshots of this node.
+    var decider: AccessDecider {
+        AccessDecider(
+            state: gateway, verifier: verifier, whenStale: settings.revocations.whenStale, environment: environment,
+            identityToken: { [self] in identityToken($0, $1, $2) }
+        )
+    }
+
+    private static func hashing(_ settings: ServerSettings, _ environment: Environment) throws -> PasswordHashing {
+        let wanted = settings.passwords
+        guard let parameters = Argon2Parameters(memoryKiB: wanted.memoryKiB, iterations: wanted.iterations, parallelism: wanted.parallelism) else {
+            throw StartFailure("passwords: these parameters of Argon2id are out of range together")
+        }
+        let pool = try HashPool(threads: wanted.threads ?? ProcessEnvironment.processorCount, queueMax: wanted.queueMax, environment: environment)
+        return PasswordHashing(
+            hasher: try PasswordHasher(parameters: parameters, environment: environment), pool: pool,
+            policy: PasswordPolicy(lengthMin: wanted.lengthMin, issuerHost: settings.issuer.host)
+        )
     }
 
     /// Reads clients and resources anew and swaps the snapshots that decisions are made from.

@@ -2,6 +2,8 @@ import Glibc
 
 /// The environment variables of this process.
 enum ProcessEnvironment {
+    static var processorCount: Int { max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
+
     static let all: [String: String] = {
         var variables: [String: String] = [:]
         var entry = environ

@@ -1,3 +1,4 @@
+import Accounts
 import AuthCore
 import Gateway
 import HTTPEdge
@@ -7,6 +8,7 @@ import OAuthServer
 import ProxyServer
 import Settings
 import Store
+import StoreSQLite
 import TokenVerification
 import WebServer
 
@@ -35,15 +37,14 @@ final class Server: Sendable {
             for (name, listener, responder) in plan {
                 let tls = try listener.tls.map { try EdgeTLS(certificate: $0.certificate, key: $0.key) }
                 let address = try Server.address(listener.address)
-                let server = try await EdgeServer.start(
-                    on: address, tls: tls, responder: responder, limits: EdgeLimits(), group: group, environment: node.environment
-                )
+                let core = EdgeCore(responder: responder, limits: EdgeLimits(), environment: node.environment)
+                let server = try await EdgeServer.start(address, tls: tls, core: core, group: group)
                 servers.append((name, server, tls))
             }
             Files.makeFolder(of: listeners.controlPath)
             let control = try await EdgeServer.start(
-                on: .unix(path: listeners.controlPath), tls: nil, responder: shells.control, limits: EdgeLimits(), group: group,
-                environment: node.environment
+                .unix(path: listeners.controlPath), core: EdgeCore(responder: shells.control, limits: EdgeLimits(), environment: node.environment),
+                group: group
             )
             servers.append(("control", control, nil))
         } catch {

@@ -1,3 +1,4 @@
+import Accounts
 import AuthCore
 import Gateway
 import HTTPEdge
@@ -15,6 +16,8 @@ struct Shells {
     let auth: AuthListener
     let admin: AdminListener
     let control: AdminListener
+    /// The rows of the admin API, unguarded: what the route matrix of the tests walks.
+    let adminRows: [Endpoint]
     private let node: Node
 
     init(node: Node) {
@@ -24,11 +27,14 @@ struct Shells {
         let observe: @Sendable (String, Int, String?) -> Void = { endpoint, status, reason in
             metrics.count("gatehouse_requests_total", endpoint, String(status), reason ?? "")
         }
+        let valid = metrics.counter("gatehouse_validations_total", ["valid"])
         let own = OwnToken(verifier: node.verifier, tokens: node.firstParty, environment: environment)
         let validate = ValidateEndpoint(
             verifier: node.verifier, clients: node.clients, requiresClient: node.settings.validateRequiresClient,
             cacheMax: node.settings.revocations.maxStaleness, environment: environment
-        ) { metrics.count("gatehouse_validations_total", $0 ?? "valid") }
+        ) { reason in
+            if let reason { metrics.count("gatehouse_validations_total", reason) } else { valid?.add() }
+        }
         let keyDocument = KeyDocument(keys: node.keys, maxAge: node.settings.keys.jwksMaxAge)
         let sessions = SessionEndpoints(store: node.store, tokens: node.firstParty, own: own)
         let api = API(
@@ -54,6 +60,7 @@ struct Shells {
             let api = API(AdminListener.guarded(endpoints, by: access), environment: environment, log: log, observe: observe)
             return AdminListener(access: access, api: api, health: { node.health }, metrics: { metrics.render() })
         }
+        adminRows = endpoints
         admin = listener(.bearer(own))
         control = listener(.everybody)
     }
@@ -61,10 +68,18 @@ struct Shells {
     /// The data plane, on the event loops of `group`.
     func gateway(_ group: any EventLoopGroup) throws -> ProxyResponder {
         let node = node
-        return ProxyResponder(
-            decide: { node.decider.decide($0) }, resolve: { await node.resolve($0) }, limits: ProxyLimits(), trustedProxies: node.settings.trustedProxies,
-            environment: node.environment
-        ) { node.logProxied($0) }
+        let decider = node.decider
+        var configuration = ProxyResponder.Configuration()
+        configuration.trustedProxies = node.settings.trustedProxies
+        let hooks = ProxyResponder.Hooks(
+            decide: { decider.decide($0) }, resolve: { await node.resolve($0) },
+            reserved: { _ in
+                let error = APIError(404, "not_found", "There is nothing at this path.")
+                return .answer(error.response(traceID: TraceID(node.environment).description))
+            },
+            log: { node.tell($0) }
+        )
+        return try ProxyResponder(configuration, hooks: hooks, environment: node.environment, group: group)
     }
 
     private static func declare(_ metrics: Metrics, _ node: Node) {

@@ -8,7 +8,10 @@ struct ScopeTests {
         for text in ["", "a", "a b", "openid profile", "orders:read", "!#[]~", String(repeating: "x", count: 255)] {
             #expect(ScopeSet(parsing: text) != nil, "\(text)")
         }
-        for text in [" ", " a", "a ", "a  b", "a\tb", "a\nb", "a\"b", "a\\b", "é", "a\u{7F}", "a\u{0}", "a\u{A0}b", String(repeating: "x", count: 256)] {
+        for text in [
+            " ", " a", "a ", "a  b", "a\tb", "a\nb", "a\"b", "a\\b", "é", "a\u{7F}", "a\u{0}", "a\u{A0}b",
+            String(repeating: "x", count: 256),
+        ] {
             #expect(ScopeSet(parsing: text) == nil, "\(text)")
         }
         #expect(ScopeSet(parsing: (0..<256).map { "s\($0)" }.joined(separator: " ")) != nil)

@@ -1,5 +1,6 @@
 import AuthCore
 import Store
+import TokenKeys
 import Testing
 
 @testable import gatehouse

@@ -66,7 +66,7 @@ package enum Canonical {
     package static func signInName(_ text: String) -> (username: Identifier, email: Identifier?)? {
         // A refusal only means that it is not of this kind; nothing is lost by dropping the reason.
         let email = try? email(text)
-        let username = try? username(text)
+        let username = try? username(text)  // the same
         guard let name = username ?? email else { return nil }
         return (name, email)
     }

@@ -5,7 +5,8 @@ package import AuthCore
 /// Input: `kind` (`username` or `email`) and `value`. Adds `canonical`, null when it is refused.
 package enum VerdictIdentifier {
     package static func answer(_ line: JSONObject) -> JSONObject {
-        guard let kind = line["kind"]?.string, let value = line["value"]?.string, kind.isSameBytes(as: "username") || kind.isSameBytes(as: "email")
+        guard let kind = line["kind"]?.string, let value = line["value"]?.string,
+            kind.isSameBytes(as: "username") || kind.isSameBytes(as: "email")
         else { return VerdictCase.invalid(line) }
         var answer: JSONObject
         do throws(IdentifierRefusal) {

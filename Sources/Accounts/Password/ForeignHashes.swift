@@ -51,14 +51,16 @@ struct PBKDF2Hash: Sendable {
     }
 
     func matches(_ password: [UInt8]) throws(PasswordHashError) -> Bool {
-        // swift-crypto traps on an empty passphrase.
-        guard !password.isEmpty else { return false }
+        isEqualInConstantTime(try PBKDF2Hash.derive(digest, password, salt: salt, rounds: rounds, count: hash.count), hash)
+    }
+
+    static func derive(_ digest: Digest, _ password: [UInt8], salt: [UInt8], rounds: Int, count: Int) throws(PasswordHashError) -> [UInt8] {
         do {
             let key = try KDF.Insecure.PBKDF2.deriveKey(
-                from: password, salt: salt, using: digest == .sha256 ? .sha256 : .sha512, outputByteCount: hash.count,
+                from: password, salt: salt, using: digest == .sha256 ? .sha256 : .sha512, outputByteCount: count,
                 unsafeUncheckedRounds: rounds
             )
-            return key.withUnsafeBytes { isEqualInConstantTime($0, hash) }
+            return key.withUnsafeBytes { Array($0) }
         } catch { throw .unavailable }
     }
 }
@@ -97,8 +99,6 @@ struct ScryptHash: Sendable {
     }
 
     func matches(_ password: [UInt8]) throws(PasswordHashError) -> Bool {
-        // swift-crypto traps on an empty passphrase.
-        guard !password.isEmpty else { return false }
         do {
             let key = try KDF.Scrypt.deriveKey(
                 from: password, salt: salt, outputByteCount: hash.count, rounds: rounds, blockSize: blockSize, parallelism: parallelism
@@ -201,9 +201,7 @@ struct CryptHash: Sendable {
     }
 
     func matches(_ password: [UInt8]) throws(PasswordHashError) -> Bool {
-        // crypt(3) reads up to the first NUL, so it would ignore what follows.
-        guard password.count <= CryptHash.passphraseBytesMax, !password.contains(0),
-            kind != .bcrypt || password.count <= CryptHash.bcryptBytesMax
+        guard password.count <= CryptHash.passphraseBytesMax, kind != .bcrypt || password.count <= CryptHash.bcryptBytesMax
         else { return false }
         let phrase = password.map { CChar(bitPattern: $0) } + [0]
         // Working space of its own for each call (struct crypt_data is half as large): crypt_rn shares nothing between threads.

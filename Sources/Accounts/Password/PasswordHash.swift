@@ -80,7 +80,9 @@ package struct PasswordHash: Sendable {
 
     /// Whether these bytes are the password. Blocks for the whole computation; compares in constant time (PW-14).
     func matches(_ password: [UInt8]) throws(PasswordHashError) -> Bool {
-        switch scheme {
+        // crypt(3) stops at a NUL, and HMAC pads its key with NULs: to both, `a` and `a` with a NUL are one password.
+        if isForeign, password.contains(0) { return false }
+        return switch scheme {
         case .argon2(let hash): try hash.matches(password)
         case .pbkdf2(let hash): try hash.matches(password)
         case .scrypt(let hash): try hash.matches(password)

@@ -41,46 +41,32 @@ package struct AccessDecider: Sendable {
 
     /// - Parameter headers: They carry the credential; `wanted` says what for.
     func decide(_ wanted: WantedRequest, _ headers: Headers, mayAsk: Bool) -> AccessDecision {
-        do throws(Obstacle) {
-            let (target, route) = try locate(wanted)
-            return .forward(try admit(headers, to: route, target.bytes, mayAsk: mayAsk))
-        } catch {
-            return decision(on: error)
+        switch RouteFinder.find(wanted, in: state.routes) {
+        case .found(let target, let route): decide(route, target.bytes, headers, mayAsk: mayAsk)
+        case .refused(let template): .refuse(refusal(template))
         }
     }
 
     /// The decision from the credential on, where the route is known.
-    func decide(_ route: Route, _ headers: Headers, mayAsk: Bool) -> AccessDecision {
+    func decide(_ route: Route, _ target: [UInt8], _ headers: Headers, mayAsk: Bool) -> AccessDecision {
         do throws(Obstacle) {
-            return .forward(try admit(headers, to: route, [], mayAsk: mayAsk))
+            return .forward(try admit(headers, to: route, target, mayAsk: mayAsk))
         } catch {
-            return decision(on: error)
+            switch error {
+            case .refuse(let template, let reason): return .refuse(refusal(template, reason: reason, route: route.plan.name))
+            case .ask(let question): return .ask(question)
+            }
         }
     }
 
-    /// A refusal outside the phases, with a trace id of its own.
-    func refusal(_ template: RefusalTemplate, reason: String? = nil) -> AccessRefusal {
-        template.refusal(traceID: TraceID(environment).description, reason: reason)
+    func refusal(_ template: RefusalTemplate, reason: String? = nil, route: String? = nil) -> AccessRefusal {
+        template.refusal(traceID: TraceID(environment).description, reason: reason, route: route)
     }
 
     /// Why the next phase is not reached.
     private enum Obstacle: Error {
         case refuse(RefusalTemplate, reason: String? = nil)
         case ask(AccessQuestion)
-    }
-
-    private func decision(on obstacle: Obstacle) -> AccessDecision {
-        switch obstacle {
-        case .refuse(let template, let reason): .refuse(refusal(template, reason: reason))
-        case .ask(let question): .ask(question)
-        }
-    }
-
-    private func locate(_ wanted: WantedRequest) throws(Obstacle) -> (CanonicalTarget, Route) {
-        switch RouteFinder.find(wanted, in: state.routes) {
-        case .found(let target, let route): return (target, route)
-        case .refused(let template): throw .refuse(template)
-        }
     }
 
     private func admit(_ headers: Headers, to route: Route, _ target: [UInt8], mayAsk: Bool) throws(Obstacle) -> ForwardPlan {
@@ -102,7 +88,7 @@ package struct AccessDecider: Sendable {
         case .none: throw .refuse(.credentialMissing)
         case .otherScheme: throw .refuse(.credentialMissing, reason: "credential_scheme")
         case .repeated: throw .refuse(.credentialRepeated)
-        case .malformed: throw .refuse(.invalidToken, reason: "credential_malformed")
+        case .missingToken: throw .refuse(.invalidToken, reason: TokenRefusal.malformed.rawValue)
         }
     }
 

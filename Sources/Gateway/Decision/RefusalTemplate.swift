@@ -31,14 +31,14 @@ struct RefusalTemplate: Sendable {
     var allow: String? { headers.first { $0.name == "allow" }?.value }
 
     /// - Parameter reason: The true reason when it is not the template's own.
-    func refusal(traceID: String, reason: String? = nil) -> AccessRefusal {
+    func refusal(traceID: String, reason: String? = nil, route: String? = nil) -> AccessRefusal {
         var body: [UInt8] = []
         body.reserveCapacity(bodyHead.count + traceID.utf8.count + RefusalTemplate.bodyTail.count)
         body.append(contentsOf: bodyHead)
         body.append(contentsOf: traceID.utf8)
         body.append(contentsOf: RefusalTemplate.bodyTail)
-        return AccessRefusal(
-            reason: reason ?? self.reason, response: ResponseFacts(status: status, headers: headers, body: body), traceID: traceID)
+        let response = ResponseFacts(status: status, headers: headers, body: body)
+        return AccessRefusal(reason: reason ?? self.reason, response: response, traceID: traceID, route: route)
     }
 }
 
@@ -60,7 +60,8 @@ extension RefusalTemplate {
 
     /// No credential of a kind that is taken here: no error code in the challenge (RFC 6750 §3.1).
     static let credentialMissing = RefusalTemplate(
-        401, "missing_token", reason: "credential_missing", "This route needs an access token: Authorization: Bearer TOKEN.", challenge: realm)
+        401, "missing_token", reason: "credential_missing", "This route needs an access token: Authorization: Bearer TOKEN.",
+        challenge: realm)
     static let credentialRepeated = RefusalTemplate(
         400, "invalid_request", reason: "credential_repeated", "The request has more than one Authorization header.",
         challenge: realm + ", error=\"invalid_request\"")

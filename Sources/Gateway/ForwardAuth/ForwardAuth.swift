@@ -38,7 +38,7 @@ package struct ForwardAuth: Sendable {
     /// - Parameter mayAsk: As `AccessDecider.decide`.
     package func answer(_ request: RequestFacts, mayAsk: Bool = true) -> Answer {
         let reading = ForwardAuth.read(request.headers)
-        if case .absent = reading { return answer(decider.decide(ForwardAuth.tokenAlone, request.headers, mayAsk: mayAsk)) }
+        if case .absent = reading { return answer(decider.decide(ForwardAuth.tokenAlone, [], request.headers, mayAsk: mayAsk)) }
         // The peer first: a stranger learns nothing of what would be complete.
         guard trustedProxies.contains(where: { $0.contains(request.peer) }) else {
             return .refuse(decider.refusal(.forwardedByStranger))
@@ -69,7 +69,8 @@ package struct ForwardAuth: Sendable {
             guard (400..<500).contains(refusal.response.status), refusal.response.status != 401 else { return .refuse(refusal) }
             var response = refusal.response
             response.status = 403
-            return .refuse(AccessRefusal(reason: refusal.reason, response: response, traceID: refusal.traceID))
+            return .refuse(
+                AccessRefusal(reason: refusal.reason, response: response, traceID: refusal.traceID, route: refusal.route))
         }
     }
 }

@@ -9,7 +9,7 @@ extension ForwardAuthDialect {
     static let forwardedFields = ForwardAuthDialect(name: "x-forwarded") { headers in
         let counts = (headers.count("x-forwarded-method"), headers.count("x-forwarded-uri"), headers.count("x-forwarded-host"))
         if counts == (0, 0, 0) { return .absent }
-        guard counts == (1, 1, 1), let method = headers.text("x-forwarded-method"), let target = headers.single("x-forwarded-uri"),
+        guard let method = headers.text("x-forwarded-method"), let target = headers.single("x-forwarded-uri"),
             let host = headers.single("x-forwarded-host")
         else { return .incomplete }
         return .wanted(WantedRequest(method: method, target: Array(target), host: .one(host)))

@@ -75,7 +75,9 @@ extension EdgeConnection {
 
     /// Whether the connection can serve another request behind this one.
     var canStay: Bool {
-        guard keepsAliveByRequest, !loop.isDraining, !isInputClosed else { return false }
+        guard keepsAliveByRequest, !loop.isDraining else { return false }
+        // The client has closed its side: there may be requests that it sent before, but there will be no more bytes.
+        if isInputClosed { return reader.isDone && input.readableBytes > 0 }
         if reader.isDone { return true }
         // Told to wait with its body, the client may send it behind our answer or not: the two cannot be told apart.
         if expectsContinue { return false }
@@ -102,7 +104,7 @@ extension EdgeConnection {
     /// The answer is complete: on to the next request, or to the end.
     func end(stays: Bool) {
         task = nil
-        guard stays, !isInputClosed else { return linger() }
+        guard stays else { return linger() }
         if reader.isDone { startWaiting() } else { phase = .discarding(left: core.limits.discardBytesMax) }
         process()
         releaseRead()
@@ -111,12 +113,6 @@ extension EdgeConnection {
     /// Answers a request that cannot be read further, and closes.
     func refuse(_ failure: HeadFailure) {
         core.counters.count(failure)
-        if case .waiting = phase {
-            // No head, so nothing is known of the request.
-            isHead = false
-            isVersion10 = false
-            reader = BodyReader(.none, extensionBytesMax: 0, trailerBytesMax: 0)
-        }
         keepsAliveByRequest = false
         answer(error(failure.status, failure.code, failure.sentence))
     }
@@ -126,7 +122,7 @@ extension EdgeConnection {
         if case .discarding = phase { return close() }
         if case .exchanging(let exchange) = phase {
             exchange.clientGone()
-            if hasBegunAnswer { return close() }
+            if hasBegunAnswer { return giveUp() }
         }
         keepsAliveByRequest = false
         answer(error(408, "request_timeout", sentence))

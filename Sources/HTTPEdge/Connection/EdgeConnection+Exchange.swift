@@ -35,7 +35,8 @@ extension EdgeConnection {
         guard case .exchanging = phase, isBodyPaused else { return }
         isBodyPaused = false
         if !reader.isDone, !hasBegunAnswer { sendContinue() }
-        process()
+        // Within `process` too what is there is delivered at once, so that an exchange can send it together with its head.
+        if isProcessing { while case .exchanging(let exchange) = phase, deliver(to: exchange) {} } else { process() }
         releaseRead()
     }
 
@@ -57,7 +58,7 @@ extension EdgeConnection {
             exchange.clientGone()
             if hasBegunAnswer {
                 core.counters.count(failure)
-                close()
+                giveUp()
                 return false
             }
             refuse(failure)
@@ -65,40 +66,40 @@ extension EdgeConnection {
         return true
     }
 
-    /// The first bytes of an answer: its head, made by the exchange, and perhaps some of the body.
+    /// The first bytes of an answer: its head, made by the exchange, and perhaps some of the body. They go out with `flushAnswer`.
     package func sendHead(_ bytes: ByteBuffer, status: Int) {
         guard case .exchanging = phase else { return }
         hasBegunAnswer = true
         core.counters.countAnswer(status: status)
-        write(bytes)
+        writeLater(bytes)
     }
 
-    /// More of the answer, in the framing that its head announced.
+    /// More of the answer, in the framing that its head announced. It goes out with `flushAnswer`.
     package func send(_ bytes: ByteBuffer) {
         guard case .exchanging = phase else { return }
-        write(bytes)
+        writeLater(bytes)
     }
 
-    /// The same, held back until `flushAnswer` or the next `send`.
-    package func sendLater(_ bytes: ByteBuffer) {
-        guard case .exchanging = phase, let context else { return }
-        core.counters.countOut(bytes.readableBytes)
-        context.write(wrapOutboundOut(bytes), promise: nil)
-    }
-
-    package func flushAnswer() { flush() }
+    /// Sends what was given to `sendHead` and `send`, in one call.
+    package func flushAnswer() { flushSoon() }
 
     /// The answer that was begun with `sendHead` is complete.
     ///
     /// - Parameter keepsAlive: What its head said.
     package func finish(keepsAlive: Bool) {
         guard case .exchanging = phase else { return }
+        flushSoon()
         end(stays: keepsAlive && canStay)
     }
 
     /// The answer cannot be completed: the connection closes, so that the client sees that it is cut.
     package func abort() {
         guard case .exchanging = phase else { return }
+        giveUp()
+    }
+
+    /// Closes without telling the exchange, which knows.
+    func giveUp() {
         phase = .lingering
         deadline = loop.now
         close()

@@ -68,10 +68,12 @@ package final class EdgeConnection: ChannelDuplexHandler, @unchecked Sendable {
     private var unwritableSince: NIODeadline?
 
     var isInputClosed = false
-    private var isProcessing = false
+    var isProcessing = false
     private var isReading = false
     private var needsFlush = false
     private var isReadHeld = false
+
+    private static let compactBytes = 8_192
 
     package init(loop: EdgeLoop, isTLS: Bool = false) {
         self.loop = loop
@@ -144,7 +146,9 @@ package final class EdgeConnection: ChannelDuplexHandler, @unchecked Sendable {
     private func inputClosed() {
         isInputClosed = true
         switch phase {
-        case .waiting, .streaming, .discarding, .lingering: closeWhenWritten()
+        // What is still unread behind answers that are not taken is not lost; half a head is.
+        case .waiting: if input.readableBytes == 0 || isWritable { closeWhenWritten() }
+        case .streaming, .discarding, .lingering: closeWhenWritten()
         case .collecting: close()
         case .handling: deadline = loop.now + TimeAmount(core.limits.halfClosedTime)
         case .exchanging:
@@ -164,7 +168,13 @@ package final class EdgeConnection: ChannelDuplexHandler, @unchecked Sendable {
         default: break
         }
         windowBytes &+= buffer.readableBytes
-        if input.readableBytes == 0 { input = buffer } else { input.writeBuffer(&buffer) }
+        if input.readableBytes == 0 {
+            input = buffer
+        } else {
+            // Without this a connection that never comes to rest between two requests would grow its buffer for ever.
+            if input.readerIndex >= EdgeConnection.compactBytes { input.discardReadBytes() }
+            input.writeBuffer(&buffer)
+        }
         isReading = true
         process()
     }
@@ -228,10 +238,15 @@ package final class EdgeConnection: ChannelDuplexHandler, @unchecked Sendable {
 
     private func readHead() -> Bool {
         // A client that sends requests and reads no answers waits here, with its requests unread.
-        guard input.readableBytes > 0, isWritable else { return false }
+        guard input.readableBytes > 0, isWritable else {
+            if isInputClosed, input.readableBytes == 0 { closeWhenWritten() }
+            return false
+        }
         switch parser.parse(&input) {
         case .incomplete:
-            if !isHeadBegun {
+            if isInputClosed {
+                closeWhenWritten()
+            } else if !isHeadBegun {
                 isHeadBegun = true
                 deadline = loop.now + TimeAmount(core.limits.headerTime)
             }
@@ -257,12 +272,16 @@ package final class EdgeConnection: ChannelDuplexHandler, @unchecked Sendable {
         let limits = core.limits
         reader = BodyReader(head.framing, extensionBytesMax: limits.chunkExtensionBytesMax, trailerBytesMax: limits.trailerBytesMax)
         startWindow(loop.now)
+        if isInputClosed { deadline = loop.now + TimeAmount(limits.halfClosedTime) }
         perform(core.responder.respond(to: head.facts), for: head.facts)
     }
 
     func startWaiting() {
         phase = .waiting
         isHeadBegun = false
+        isHead = false
+        isVersion10 = false
+        expectsContinue = false
         deadline = loop.now + TimeAmount(core.limits.keepAliveIdle)
         if loop.isDraining { drain() }
     }
@@ -270,10 +289,19 @@ package final class EdgeConnection: ChannelDuplexHandler, @unchecked Sendable {
     // MARK: Writing
 
     func write(_ buffer: ByteBuffer) {
+        writeLater(buffer)
+        flushSoon()
+    }
+
+    func writeLater(_ buffer: ByteBuffer) {
         guard let context else { return }
         core.counters.countOut(buffer.readableBytes)
         context.write(wrapOutboundOut(buffer), promise: nil)
-        if isReading { needsFlush = true } else { context.flush() }
+    }
+
+    /// Now, or when everything of this read is answered: pipelined answers go out together.
+    func flushSoon() {
+        if isReading { needsFlush = true } else { flush() }
     }
 
     /// Everything written so far goes out in one call.

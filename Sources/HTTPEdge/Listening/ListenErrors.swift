@@ -1,3 +1,5 @@
+internal import NIOCore
+
 #if canImport(Glibc)
 internal import Glibc
 #elseif canImport(Musl)
@@ -5,7 +7,6 @@ internal import Musl
 #else
 internal import Darwin
 #endif
-internal import NIOCore
 
 enum ListenErrors {
     static func isInUse(_ error: IOError) -> Bool { error.errnoCode == EADDRINUSE }

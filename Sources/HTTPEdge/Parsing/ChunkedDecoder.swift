@@ -12,7 +12,8 @@ package struct ChunkedDecoder: Sendable {
     }
 
     private enum State {
-        case size, extensions, sizeLF, data, dataCR, dataLF
+        case size, sizeLF, data, dataCR, dataLF
+        case nameStart, extensionName, valueStart, extensionValue, quoted, escaped, quotedEnd
         case lineStart, name, value, valueLF, finalLF, done
     }
 
@@ -57,13 +58,7 @@ package struct ChunkedDecoder: Sendable {
     private mutating func step(_ byte: UInt8) -> HeadFailure? {
         switch state {
         case .size: return sizeStep(byte)
-        case .extensions:
-            if byte == 0x0D {
-                state = .sizeLF
-                return nil
-            }
-            extensionBytes += 1
-            return ByteClass.isFieldValue(byte) && extensionBytes <= extensionBytesMax ? nil : .chunkExtension
+        case .nameStart, .extensionName, .valueStart, .extensionValue, .quoted, .escaped, .quotedEnd: return extensionStep(byte)
         case .sizeLF:
             if byte != 0x0A { return .bareCR }
             digits = 0
@@ -84,7 +79,7 @@ package struct ChunkedDecoder: Sendable {
     private mutating func sizeStep(_ byte: UInt8) -> HeadFailure? {
         switch byte {
         case 0x0D where digits > 0: state = .sizeLF
-        case UInt8(ascii: ";") where digits > 0: state = .extensions
+        case UInt8(ascii: ";") where digits > 0: state = .nameStart
         case 0x0A where digits > 0: return .bareLF
         default:
             let value: UInt8
@@ -98,6 +93,27 @@ package struct ChunkedDecoder: Sendable {
             digits += 1
             if digits > 15 { return .chunkSize }
             left = left << 4 | Int(value)
+        }
+        return nil
+    }
+
+    /// `;name`, `;name=token` or `;name="quoted"` (RFC 9112 §7.1.1), without the white space that the RFC calls bad.
+    private mutating func extensionStep(_ byte: UInt8) -> HeadFailure? {
+        extensionBytes += 1
+        if extensionBytes > extensionBytesMax, byte != 0x0D { return .chunkExtension }
+        switch (state, byte) {
+        case (.extensionName, 0x0D), (.extensionValue, 0x0D), (.quotedEnd, 0x0D): state = .sizeLF
+        case (.extensionName, UInt8(ascii: ";")), (.extensionValue, UInt8(ascii: ";")), (.quotedEnd, UInt8(ascii: ";")): state = .nameStart
+        case (.extensionName, UInt8(ascii: "=")): state = .valueStart
+        case (.nameStart, _) where ByteClass.isToken(byte): state = .extensionName
+        case (.valueStart, UInt8(ascii: "\"")): state = .quoted
+        case (.valueStart, _) where ByteClass.isToken(byte): state = .extensionValue
+        case (.extensionName, _) where ByteClass.isToken(byte), (.extensionValue, _) where ByteClass.isToken(byte): break
+        case (.quoted, UInt8(ascii: "\"")): state = .quotedEnd
+        case (.quoted, UInt8(ascii: "\\")): state = .escaped
+        case (.quoted, _) where ByteClass.isFieldValue(byte): break
+        case (.escaped, _) where ByteClass.isFieldValue(byte): state = .quoted
+        default: return byte == 0x0A ? .bareLF : .chunkExtension
         }
         return nil
     }

@@ -20,7 +20,9 @@ package enum HostSyntax {
             guard (1...255).contains(end) else { return false }
         }
         if end == bytes.count { return true }
-        guard bytes[end] == UInt8(ascii: ":"), bytes.count - end <= 6, let port = bytes.decimal((end + 1)..<bytes.count) else { return false }
+        guard bytes[end] == UInt8(ascii: ":"), bytes.count - end <= 6, let port = bytes.decimal((end + 1)..<bytes.count) else {
+            return false
+        }
         return port <= 65_535
     }
 

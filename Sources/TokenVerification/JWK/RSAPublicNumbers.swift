@@ -13,7 +13,9 @@ struct RSAPublicNumbers {
         guard let highest = modulus.first, highest != 0, let lowest = modulus.last, let first = exponent.first, first != 0 else {
             throw .invalidEncoding
         }
-        guard RSAPublicNumbers.modulusBits.contains(modulus.count * 8 - highest.leadingZeroBitCount), lowest & 1 == 1 else { throw .weakKey }
+        guard RSAPublicNumbers.modulusBits.contains(modulus.count * 8 - highest.leadingZeroBitCount), lowest & 1 == 1 else {
+            throw .weakKey
+        }
         guard exponent.count <= 4, let low = exponent.last, low & 1 == 1, exponent.count > 1 || low >= 3 else { throw .weakKey }
         guard !RSAPublicNumbers.isROCA(modulus) else { throw .weakKey }
         self.modulus = modulus

@@ -61,8 +61,8 @@ enum VerdictCommand {
         case "token": return VerdictToken.answer
         case "jws": return VerdictJWS.answer
         case "json": return VerdictJSON.answer
-        case "identifier": return IdentifierVerdict.answer
-        case "password": return PasswordVerdict.answer
+        case "identifier": return VerdictIdentifier.answer
+        case "password": return VerdictPassword.answer
         case "route":
             guard let path = options.value("--resources") else { throw UsageError("route needs --resources FILE") }
             let file: ResourceFile
@@ -72,7 +72,8 @@ enum VerdictCommand {
             case .failure(let problems): throw UsageError(problems.list.map(\.description).joined(separator: "\n"))
             case .success(let reading):
                 let table = try RouteTable(routes: reading.document.routes, resources: reading.document.resources)
-                return { RouteVerdict.answer($0, table: table) }
+                let verdict = RouteVerdict(table)
+                return { verdict.answer($0) }
             }
         case let kind: throw UsageError("the kinds are token, jws, json, route, identifier, password; \"\(kind ?? "")\" is none")
         }
@@ -89,15 +90,14 @@ enum TuneCommand {
         }
         let environment = Environment.live
         let tuned = tunePasswordHashing(target: target) { parameters in
+            // Making a hasher makes one hash. Parameters that this machine has no memory for count as too slow.
             let started = environment.uptime()
-            // Parameters that this machine has no memory for count as too slow.
-            guard let hasher = try? PasswordHasher(parameters: parameters, environment: environment) else { return .seconds(3_600) }
-            _ = hasher
+            guard (try? PasswordHasher(parameters: parameters, environment: environment)) != nil else { return .seconds(3_600) }
             return environment.uptime() - started
         }
         Terminal.out("# One hash takes \(tuned.measured.wholeMilliseconds) ms on this machine, alone.")
         Terminal.out("passwords:")
-        Terminal.out("  memory: \(tuned.parameters.memoryKiB)KiB")
+        Terminal.out("  memory_kib: \(tuned.parameters.memoryKiB)")
         Terminal.out("  iterations: \(tuned.parameters.iterations)")
         Terminal.out("  parallelism: \(tuned.parameters.parallelism)")
         return 0

@@ -1,10 +1,11 @@
 import AuthCore
-import Dispatch
+@preconcurrency import Dispatch
 import Glibc
 import HTTPEdge
 import Settings
 import Store
 import TokenKeys
+import TokenVerification
 
 /// `gatehouse serve`: from settings to a running server, and from SIGTERM to a clean end.
 enum ServeCommand {
@@ -14,7 +15,7 @@ enum ServeCommand {
         let log = LogWriter.make(isForPeople: settings.logging.isForPeople, level: settings.logging.level, environment: environment)
         for warning in warnings { log(.warning, "setting", [("message", warning)]) }
         raiseFileLimit(log)
-        if case .keys = settings.masterKeys { try checkMode(of: settings) }
+        try checkMode(of: settings)
         let node = try await Node.open(settings, environment: environment, log: log)
         try await applyAtStart(node)
         let server = try await Server.start(node)
@@ -78,7 +79,10 @@ enum ServeCommand {
 
     /// A key that others can read is no secret. (Keys behind `env:` have no file.)
     private static func checkMode(of settings: ServerSettings) throws(StartFailure) {
-        for path in settings.masterKeyPaths where Files.isReadableByOthers(path) {
+        // As check-config shows it: `[file:/path, env:NAME]`.
+        let shown = settings.resolved.entry("master_keys")?.shown ?? ""
+        let sources = shown.dropFirst().dropLast().split(separator: ",").map { $0.drop { $0 == " " } }
+        for path in sources.filter({ $0.hasPrefix("file:") }).map({ String($0.dropFirst(5)) }) where Files.isReadableByOthers(path) {
             throw StartFailure("the master key \(path) can be read by others; make it private with: chmod 600 \(path)")
         }
     }
@@ -131,8 +135,13 @@ private struct Upkeep: Sendable {
             // The machine slept, or the process was stopped: nothing that was known counts until the log was read again.
             if now - last > FeedFollower.gapMax { node.verifier.revocations.distrust(since: last) }
             last = now
-            do { try await node.feed.catchUp(node.store) } catch { node.log(.error, "revocations_unreadable", [("problem", "\(error)")]) }
-            node.setStoreProblem(nil)
+            do {
+                try await node.feed.catchUp(node.store)
+                node.storeProblem.set(nil)
+            } catch {
+                node.storeProblem.set("\(error)")
+                node.log(.error, "revocations_unreadable", [("problem", "\(error)")])
+            }
         }
     }
 

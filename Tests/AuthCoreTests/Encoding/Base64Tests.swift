@@ -5,7 +5,9 @@ import Testing
 struct Base64URLTests {
     @Test("the vectors of RFC 4648 §10, without padding")
     func vectors() {
-        for (plain, text) in [("", ""), ("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foob", "Zm9vYg"), ("fooba", "Zm9vYmE"), ("foobar", "Zm9vYmFy")] {
+        for (plain, text) in [
+            ("", ""), ("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foob", "Zm9vYg"), ("fooba", "Zm9vYmE"), ("foobar", "Zm9vYmFy"),
+        ] {
             #expect(Base64URL.encode(Array(plain.utf8)) == text)
             #expect(Base64URL.decode(text) == Array(plain.utf8))
         }
@@ -14,7 +16,10 @@ struct Base64URLTests {
 
     @Test("padding, white space, the other alphabet, stray bits and other bytes are refused")
     func strict() {
-        for text in ["Zg==", "Zg=", "Zm9v=", "=", " Zm8", "Zm8 ", "Zm\n8", "Zm8\r\n", "-_+/", "+A", "/A", "Zh", "Zm9", "A", "AAAAA", "Zm8\u{0}", "Ａ", "Zm.v", "%3D"] {
+        for text in [
+            "Zg==", "Zg=", "Zm9v=", "=", " Zm8", "Zm8 ", "Zm\n8", "Zm8\r\n", "-_+/", "+A", "/A", "Zh", "Zm9", "A", "AAAAA", "Zm8\u{0}", "Ａ",
+            "Zm.v", "%3D",
+        ] {
             #expect(Base64URL.decode(text) == nil, "\(text)")
         }
         for byte in UInt8.min...UInt8.max {

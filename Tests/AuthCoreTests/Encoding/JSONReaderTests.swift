@@ -70,9 +70,12 @@ struct JSONReaderTests {
     @Test("strings: escapes, surrogates, control bytes, UTF-8")
     func strings() throws {
         let rows: [(String, String?)] = [
-            (#""\u0041\/\\\"\b\f\n\r\t""#, "A/\\\"\u{8}\u{C}\n\r\t"), (#""\ud83d\ude00""#, "😀"), (#""\uD83D\uDE00""#, "😀"), (#""\u0000""#, "\u{0}"),
-            (#""\ud83d""#, nil), (#""\ude00""#, nil), (#""\ud83d\ud83d""#, nil), (#""\ud83dx""#, nil), (#""\ud83d\n""#, nil), (#""\u00""#, nil),
-            (#""\u00g0""#, nil), (#""\x41""#, nil), (#""\""#, nil), ("\"\n\"", nil), ("\"\u{1F}\"", nil), ("\"\u{7F}\"", "\u{7F}"), ("\"", nil),
+            (#""\u0041\/\\\"\b\f\n\r\t""#, "A/\\\"\u{8}\u{C}\n\r\t"), (#""\ud83d\ude00""#, "😀"), (#""\uD83D\uDE00""#, "😀"),
+            (#""\u0000""#, "\u{0}"),
+            (#""\ud83d""#, nil), (#""\ude00""#, nil), (#""\ud83d\ud83d""#, nil), (#""\ud83dx""#, nil), (#""\ud83d\n""#, nil),
+            (#""\u00""#, nil),
+            (#""\u00g0""#, nil), (#""\x41""#, nil), (#""\""#, nil), ("\"\n\"", nil), ("\"\u{1F}\"", nil), ("\"\u{7F}\"", "\u{7F}"),
+            ("\"", nil),
             ("'a'", nil), ("\"\u{2028}\"", "\u{2028}"), ("\"\r\n\"", nil),
         ]
         for (text, expected) in rows { #expect((try? JSONReader.read(text))?.string == expected, "\(text)") }
@@ -85,7 +88,10 @@ struct JSONReaderTests {
     @Test("nothing may stand before or behind the value, a byte order mark neither")
     func surroundings() {
         #expect(error(" \t\r\n{} \t\r\n") == nil)
-        for text in ["", " ", "{}{}", "{} x", "[]]", "\u{FEFF}{}", "\u{A0}{}", "{}\u{0}", "\u{C}1", "//x\n1", "[1,]", "[,1]", "{,}", "{\"a\":1,}", "{a:1}", "tru", "nul", "TRUE"] {
+        for text in [
+            "", " ", "{}{}", "{} x", "[]]", "\u{FEFF}{}", "\u{A0}{}", "{}\u{0}", "\u{C}1", "//x\n1", "[1,]", "[,1]", "{,}", "{\"a\":1,}",
+            "{a:1}", "tru", "nul", "TRUE",
+        ] {
             #expect(error(text) != nil, "\(text)")
         }
     }
@@ -111,7 +117,8 @@ struct JSONReaderTests {
 
     @Test("mutations of a text are read or refused, never a trap; what is read is written and read again the same (IN-05)")
     func mutations() {
-        let seed = Array(#"{"iss":"https:\/\/a.b","aud":["x","y\u0041\ud83d\ude00"],"exp":1800000000,"r":-1.5e-3,"o":{"t":true,"f":[null,false]}}"#.utf8)
+        let seed = Array(
+            #"{"iss":"https:\/\/a.b","aud":["x","y\u0041\ud83d\ude00"],"exp":1800000000,"r":-1.5e-3,"o":{"t":true,"f":[null,false]}}"#.utf8)
         let alphabet = Array(#"{}[]",:0123456789.eE+-\untrflsak "#.utf8)
         var random = Seeded(1)
         var read = 0

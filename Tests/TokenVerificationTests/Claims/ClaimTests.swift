@@ -44,7 +44,9 @@ struct ClaimTests {
     @Test("what RFC 9068 requires may not be missing, null, of another type, empty or too long (JW-11)")
     func required() throws {
         for name in ["iss", "sub", "client_id", "jti"] {
-            for value in [nil, .null, .integer(1), .bool(true), .array(["x"]), "", .string(String(repeating: "x", count: 2_049))] as [JSONValue?] {
+            for value in [nil, .null, .integer(1), .bool(true), .array(["x"]), "", .string(String(repeating: "x", count: 2_049))]
+                as [JSONValue?]
+            {
                 try expect(name, value, "malformed")
             }
         }
@@ -150,7 +152,10 @@ struct ClaimTests {
     @Test("a claim is found by exactly its bytes")
     func names() throws {
         var presented = try Presented()
-        for name in ["\u{0}iss", "\u{0}\u{0}exp", "iss\u{0}", "Iss", "ISS", "\u{131}ss", "exp ", " exp", "client-id", "authorization", "scope_of_some_other_thing"] {
+        for name in [
+            "\u{0}iss", "\u{0}\u{0}exp", "iss\u{0}", "Iss", "ISS", "\u{131}ss", "exp ", " exp", "client-id", "authorization",
+            "scope_of_some_other_thing",
+        ] {
             presented.claims[name] = .integer(1)
         }
         #expect(try presented.outcome() == "accept")
@@ -165,7 +170,8 @@ struct ClaimTests {
     @Test("JW-09: iss is compared byte by byte, with nothing normalised")
     func issuer() throws {
         for issuer in [
-            "https://issuer.example/", "https://Issuer.example", "HTTPS://issuer.example", "https://issuer.example:443", "http://issuer.example",
+            "https://issuer.example/", "https://Issuer.example", "HTTPS://issuer.example", "https://issuer.example:443",
+            "http://issuer.example",
             "https://issuer.example\u{0}", "https://\u{131}ssuer.example",
         ] {
             try expect("iss", .string(issuer), "wrong_issuer")

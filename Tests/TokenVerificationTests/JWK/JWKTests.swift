@@ -6,7 +6,8 @@ import TokenVerification
 
 @Suite("RFC 7517 §4, RFC 7518 §6, RFC 8037 §2: public keys as JWK")
 struct JWKTests {
-    private static let ec = #"{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}"#
+    private static let ec =
+        #"{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}"#
     private static let okp = #"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#
 
     private func error(_ jwk: JSONObject) -> String {
@@ -33,7 +34,8 @@ struct JWKTests {
             ([("crv", .integer(256))], "missing_member"), ([("x", nil)], "missing_member"), ([("y", nil)], "missing_member"),
             ([("y", .null)], "missing_member"), ([("y", .string(x))], "invalid_point"),
             ([("x", .string(String(repeating: "A", count: 43))), ("y", .string(String(repeating: "A", count: 43)))], "invalid_point"),
-            ([("x", .string(Base64URL.encode([UInt8](repeating: 0xFF, count: 32))))], "invalid_point"), ([("x", .string(x + "="))], "invalid_encoding"),
+            ([("x", .string(Base64URL.encode([UInt8](repeating: 0xFF, count: 32))))], "invalid_point"),
+            ([("x", .string(x + "="))], "invalid_encoding"),
             ([("x", .string("AA" + x))], "invalid_encoding"), ([("x", .string(String(x.dropLast(2))))], "invalid_encoding"),
             ([("x", .string(String(x.dropLast()) + "V"))], "invalid_encoding"), ([("kty", "ec")], "unsupported_key_type"),
             ([("kty", nil)], "missing_member"), ([("kty", "RSA")], "missing_member"), ([("kty", "OKP")], "unsupported_curve"),
@@ -70,11 +72,13 @@ struct JWKTests {
         var bits2047 = modulus
         bits2047[0] &= 0x7F
         let rows: [([(String, JSONValue?)], String)] = [
-            ([], "accept"), (row("e", [1, 0, 1]), "accept"), (row("e", [3]), "accept"), (row("e", [1]), "weak_key"), (row("e", [2]), "weak_key"),
+            ([], "accept"), (row("e", [1, 0, 1]), "accept"), (row("e", [3]), "accept"), (row("e", [1]), "weak_key"),
+            (row("e", [2]), "weak_key"),
             (row("e", []), "invalid_encoding"), (row("e", [0, 3]), "invalid_encoding"), (row("e", [1, 0, 0]), "weak_key"),
             (row("e", [1, 0, 0, 0, 1]), "weak_key"), (row("n", [0] + modulus), "invalid_encoding"), (row("n", short), "weak_key"),
             (row("n", bits2047), "weak_key"), (row("n", modulus.dropLast() + [modulus[255] & 0xFE]), "weak_key"),
-            (row("n", [0x80] + [UInt8](repeating: 3, count: 1_024)), "weak_key"), ([("n", nil)], "missing_member"), ([("e", nil)], "missing_member"),
+            (row("n", [0x80] + [UInt8](repeating: 3, count: 1_024)), "weak_key"), ([("n", nil)], "missing_member"),
+            ([("e", nil)], "missing_member"),
             ([("e", .integer(65_537))], "missing_member"), ([("alg", nil)], "accept"), ([("alg", "PS256")], "accept"),
             ([("alg", "RS384")], "unsupported_algorithm"), ([("alg", "RSA-OAEP")], "unsupported_algorithm"),
         ]
@@ -95,11 +99,14 @@ struct JWKTests {
             ([("use", .null)], "not_for_signatures"), ([("key_ops", .array(["verify"]))], "accept"),
             ([("key_ops", .array(["sign", "verify"]))], "accept"), ([("key_ops", .array(["sign"]))], "not_for_signatures"),
             ([("key_ops", .array([]))], "not_for_signatures"), ([("key_ops", .array(["verify", "verify"]))], "not_for_signatures"),
-            ([("key_ops", "verify")], "not_for_signatures"), ([("key_ops", .array((0..<17).map { .string("op\($0)") } + ["verify"]))], "not_for_signatures"),
+            ([("key_ops", "verify")], "not_for_signatures"),
+            ([("key_ops", .array((0..<17).map { .string("op\($0)") } + ["verify"]))], "not_for_signatures"),
             ([("alg", "ES256")], "accept"), ([("alg", "ES384")], "unsupported_algorithm"), ([("alg", "RS256")], "unsupported_algorithm"),
-            ([("alg", "none")], "unsupported_algorithm"), ([("alg", "HS256")], "unsupported_algorithm"), ([("alg", .null)], "unsupported_algorithm"),
+            ([("alg", "none")], "unsupported_algorithm"), ([("alg", "HS256")], "unsupported_algorithm"),
+            ([("alg", .null)], "unsupported_algorithm"),
             ([("kid", "")], "invalid_key_id"), ([("kid", .integer(1))], "invalid_key_id"),
-            ([("kid", .string(String(repeating: "k", count: 256)))], "invalid_key_id"), ([("x5c", .array(["MIIB"])), ("ext", .bool(true))], "accept"),
+            ([("kid", .string(String(repeating: "k", count: 256)))], "invalid_key_id"),
+            ([("x5c", .array(["MIIB"])), ("ext", .bool(true))], "accept"),
         ]
         for (changes, expected) in rows { #expect(try error(JWKTests.ec, changes) == expected, "\(changes)") }
     }

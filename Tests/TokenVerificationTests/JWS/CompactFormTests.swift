@@ -73,12 +73,15 @@ struct CompactFormTests {
         let head = String(decoding: header.dropFirst().dropLast(), as: UTF8.self)
         for text in [
             "", "{", "[]", "null", "1", "\"x\"", "{\(body),\"exp\":9999999999}", "{\(body),\"e\\u0078p\":9999999999}", "{\(body),}",
-            "{\(body)}{}", "{\(body)} x", "\u{FEFF}{\(body)}", "{\(body),\"x\":\(deep)}", "{\(body),\"x\":\(wide)}", "{\(body),\"x\":\"\\ud800\"}",
+            "{\(body)}{}", "{\(body)} x", "\u{FEFF}{\(body)}", "{\(body),\"x\":\(deep)}", "{\(body),\"x\":\(wide)}",
+            "{\(body),\"x\":\"\\ud800\"}",
             "{\(body),'x':1}", "{\(body),\"x\":01}", "{\(body),\"x\":NaN}", String(decoding: try presented.token(), as: UTF8.self),
         ] {
             #expect(try outcome(header, Array(text.utf8)) == "malformed", "\(text.prefix(60))")
         }
-        for text in ["", "[]", "null", "{\(head),\"alg\":\"ES256\"}", "{\(head),\"alg\":\"none\"}", "{\(head),\"x\":\(deep)}", "{\(head),}"] {
+        for text in [
+            "", "[]", "null", "{\(head),\"alg\":\"ES256\"}", "{\(head),\"alg\":\"none\"}", "{\(head),\"x\":\(deep)}", "{\(head),}",
+        ] {
             #expect(try outcome(Array(text.utf8), payload) == "malformed", "\(text.prefix(60))")
         }
         #expect(try outcome(header, Array("{\(body),\"x\":\"".utf8) + [0xFF] + Array("\"}".utf8)) == "malformed")
@@ -95,7 +98,8 @@ struct CompactFormTests {
         let dot = try #require(token.lastIndex(of: UInt8(ascii: ".")))
         let signature = try #require(Base64URL.decode(token[(dot + 1)...]))
         for bad in [
-            [], zero, zero + zero, one + zero, zero + one, order + order, order + one, one + order, one + one, signature + [0], [0] + signature,
+            [], zero, zero + zero, one + zero, zero + one, order + order, order + one, one + order, one + one, signature + [0],
+            [0] + signature,
             Array(signature.dropLast()), Array(signature.dropFirst()), signature + signature, Array(signature.prefix(32)),
             [0x30, 0x44, 2, 32] + signature.prefix(32) + [2, 32] + signature.suffix(32),
         ] {
@@ -128,11 +132,16 @@ struct CompactFormTests {
         var none: TokenExplanation?
         let now = Instant(seconds: Presented.now)
         let slice = ([0x20] + token)[1...]
-        #expect(verifier.decide(slice, for: presented.requirements, now: now, uptime: .zero, whenStale: .refuse, explaining: &none).name == "accept")
+        #expect(
+            verifier.decide(slice, for: presented.requirements, now: now, uptime: .zero, whenStale: .refuse, explaining: &none).name
+                == "accept")
         let lazy = token.lazy.map { $0 }
-        #expect(verifier.decide(lazy, for: presented.requirements, now: now, uptime: .zero, whenStale: .refuse, explaining: &none).name == "accept")
+        #expect(
+            verifier.decide(lazy, for: presented.requirements, now: now, uptime: .zero, whenStale: .refuse, explaining: &none).name
+                == "accept")
         let endless = repeatElement(UInt8(ascii: "A"), count: 1 << 40)
         #expect(
-            verifier.decide(endless, for: presented.requirements, now: now, uptime: .zero, whenStale: .refuse, explaining: &none).name == "malformed")
+            verifier.decide(endless, for: presented.requirements, now: now, uptime: .zero, whenStale: .refuse, explaining: &none).name
+                == "malformed")
     }
 }

@@ -23,7 +23,8 @@ struct HeaderTests {
         let key = try P256.Signing.PrivateKey(rawRepresentation: [0] + [UInt8](repeating: 7, count: 31)).publicKey
         let jwk = JSONValue.object(presented.key.verification.publicJWK).encoded
         let secrets: [[UInt8]] = [
-            [], Array(key.rawRepresentation), Array(key.x963Representation), Array(key.compressedRepresentation), Array(key.derRepresentation),
+            [], Array(key.rawRepresentation), Array(key.x963Representation), Array(key.compressedRepresentation),
+            Array(key.derRepresentation),
             Array(key.pemRepresentation.utf8), Array((key.pemRepresentation + "\n").utf8), jwk,
         ]
         for secret in secrets {
@@ -60,12 +61,23 @@ struct HeaderTests {
         }
     }
 
+    @Test("an algorithm that no access token may have is refused before any key is looked for")
+    func unsupportedBeforeUnknown() throws {
+        for (name, expected) in [("HS256", "unsupported_algorithm"), ("PS512", "unsupported_algorithm"), ("EdDSA", "unknown_key")] {
+            var presented = try Presented()
+            presented.header["alg"] = .string(name)
+            presented.header["kid"] = "nobody"
+            #expect(try presented.outcome() == expected, "\(name)")
+        }
+    }
+
     @Test("JW-05: keys and places of keys in the header are never used")
     func embedded() throws {
         let attacker = try TestKey.es256("k1", seed: 99)
         let jwk = JSONValue.object(attacker.verification.publicJWK)
         for (name, value) in [
-            ("jwk", jwk), ("jku", "https://attacker.example/jwks.json"), ("x5u", "https://attacker.example/cert"), ("x5c", .array(["MIIB"])),
+            ("jwk", jwk), ("jku", "https://attacker.example/jwks.json"), ("x5u", "https://attacker.example/cert"),
+            ("x5c", .array(["MIIB"])),
             ("x5t", "abc"),
         ] as [(String, JSONValue)] {
             var presented = try Presented()
@@ -79,7 +91,8 @@ struct HeaderTests {
     @Test("JW-06: kid is opaque, bounded, and finds a key byte by byte")
     func keyID() throws {
         let rows: [(JSONValue?, String)] = [
-            ("k1", "accept"), ("K1", "unknown_key"), ("k1 ", "unknown_key"), ("../../etc/passwd", "unknown_key"), ("' OR 1=1 --", "unknown_key"),
+            ("k1", "accept"), ("K1", "unknown_key"), ("k1 ", "unknown_key"), ("../../etc/passwd", "unknown_key"),
+            ("' OR 1=1 --", "unknown_key"),
             ("k1\u{0}", "unknown_key"), (.string(String(repeating: "x", count: 255)), "unknown_key"),
             (.string(String(repeating: "x", count: 256)), "malformed"), ("", "malformed"), (.integer(1), "malformed"), (.null, "malformed"),
             (.array(["k1"]), "malformed"), (nil, "unknown_key"), ("k2", "bad_signature"),
@@ -114,7 +127,9 @@ struct HeaderTests {
 
     @Test("RFC 7797: an unencoded payload is refused")
     func unencoded() throws {
-        for (text, expected) in [("false", "malformed"), ("null", "malformed"), ("0", "malformed"), ("\"false\"", "malformed"), ("true", "accept")] {
+        for (text, expected) in [
+            ("false", "malformed"), ("null", "malformed"), ("0", "malformed"), ("\"false\"", "malformed"), ("true", "accept"),
+        ] {
             var presented = try Presented()
             presented.header["b64"] = try json(text)
             #expect(try presented.outcome() == expected, "\(text)")

@@ -8,7 +8,8 @@ struct WycheproofTests {
     private static let signatureDivergences: [ClosedRange<Int64>: String] = [
         264...271: "valid, refused: RS384 and RS512 are not supported", 320...323: "valid, refused: PS384 is not supported",
         325...328: "valid, refused: PS512 is not supported", 346...346: "valid, refused: PS384 under a key whose alg is PS256",
-        350...350: "valid, refused: PS384 under a key whose alg is PS256", 347...347: "valid, refused: the key's alg is ES521, which does not exist",
+        350...350: "valid, refused: PS384 under a key whose alg is PS256",
+        347...347: "valid, refused: the key's alg is ES521, which does not exist",
         351...351: "valid, refused: the key's alg is ES521, which does not exist",
         367...367: "invalid, accepted: the padding was lost in the file, what is left is case 357 byte for byte",
         370...370: "invalid, accepted: as case 367", 372...373: "valid, refused: a byte outside the alphabet (JW-15)",

@@ -53,7 +53,9 @@ struct RevocationTests {
 
 @Suite("The replica of the revocations")
 struct RevocationReplicaTests {
-    private func position(_ sequence: Int64, _ epoch: String = "e1") -> RevocationPosition { RevocationPosition(epoch: epoch, sequence: sequence) }
+    private func position(_ sequence: Int64, _ epoch: String = "e1") -> RevocationPosition {
+        RevocationPosition(epoch: epoch, sequence: sequence)
+    }
 
     @Test("applying again or in any order leads to the same state")
     func order() throws {
@@ -63,7 +65,8 @@ struct RevocationReplicaTests {
             (0..<5).map { _ in
                 entry(
                     kinds[Int.random(in: 0..<4, using: &random)], Identifier("id\(Int.random(in: 0..<12, using: &random))"),
-                    Int64.random(in: 0..<20, using: &random), until: Instant(seconds: Presented.now + Int64.random(in: 0..<500, using: &random)))
+                    Int64.random(in: 0..<20, using: &random),
+                    until: Instant(seconds: Presented.now + Int64.random(in: 0..<500, using: &random)))
             }
         }
         func state(_ order: [Int]) -> [String] {
@@ -138,7 +141,9 @@ struct RevocationReplicaTests {
     @Test("entries go when their time is past, the earliest first, in bounded steps")
     func prune() {
         let replica = RevocationReplica()
-        replica.replace((0..<100).map { entry(.token, Identifier("t\($0)"), until: Instant(seconds: 1_000 + Int64($0))) }, through: position(1), sentAt: .zero)
+        replica.replace(
+            (0..<100).map { entry(.token, Identifier("t\($0)"), until: Instant(seconds: 1_000 + Int64($0))) }, through: position(1),
+            sentAt: .zero)
         replica.prune(now: Instant(seconds: 1_000), stepsMax: 50)
         #expect(replica.current.count == 100, "an entry is in force up to its until")
         replica.prune(now: Instant(seconds: 1_050), stepsMax: 20)
@@ -256,7 +261,8 @@ struct RevocationReplicaTests {
         #expect(position(9_223_372_036_854_775_807).description == "e1-9223372036854775807")
         #expect(RevocationPosition("e1-9223372036854775807") == position(.max))
         for text in [
-            "", "-", "e1", "e1-", "-1", "e1-+1", "e1--", "e1-1 ", " e1-1", "e1-9223372036854775808", "e1-99999999999999999999", "e 1-1", "e1-١",
+            "", "-", "e1", "e1-", "-1", "e1-+1", "e1--", "e1-1 ", " e1-1", "e1-9223372036854775808", "e1-99999999999999999999", "e 1-1",
+            "e1-١",
             "é-1", String(repeating: "e", count: 65) + "-1", "e1-1\n",
         ] {
             #expect(RevocationPosition(text) == nil, "\(text)")

@@ -7,8 +7,10 @@ struct VerdictTests {
     private func line(_ presented: Presented) throws -> JSONObject {
         let keys = JSONValue.array(presented.keys.map { .object($0.verification.publicJWK) })
         return JSONObject([
-            ("id", "row 1"), ("token", .string(String(decoding: try presented.token(), as: UTF8.self))), ("issuer", .string(Presented.issuer.text)),
-            ("audience", "orders"), ("now", .integer(Presented.now)), ("jwks", .object(JSONObject([("keys", keys)]))), ("scope", "orders:read"),
+            ("id", "row 1"), ("token", .string(String(decoding: try presented.token(), as: UTF8.self))),
+            ("issuer", .string(Presented.issuer.text)),
+            ("audience", "orders"), ("now", .integer(Presented.now)), ("jwks", .object(JSONObject([("keys", keys)]))),
+            ("scope", "orders:read"),
         ])
     }
 
@@ -108,10 +110,13 @@ struct VerdictTests {
         let good = JSONObject([("id", .integer(7)), ("jws", .string(token)), ("jwk", key)])
         #expect(VerdictJWS.answer(good)["id"]?.int == 7)
         let rows: [(String, JSONValue?, String, String?)] = [
-            ("jws", .string(token), "accept", nil), ("jws", .string(token + "="), "reject", "malformed"), ("jws", .string(token + "A"), "reject", "bad_signature"),
+            ("jws", .string(token), "accept", nil), ("jws", .string(token + "="), "reject", "malformed"),
+            ("jws", .string(token + "A"), "reject", "bad_signature"),
             ("jws", .string("\(parts[0]).\(parts[1])."), "reject", "bad_signature"), ("jws", .object(JSONObject()), "reject", "malformed"),
-            ("jws", .string(#"{"payload":"x"}"#), "reject", "malformed"), ("jws", nil, "error", "invalid_case"), ("jws", .null, "error", "invalid_case"),
-            ("jwk", nil, "error", "invalid_case"), ("jwk", "x", "error", "invalid_case"), ("jwk", .object(JSONObject()), "reject", "unknown_key"),
+            ("jws", .string(#"{"payload":"x"}"#), "reject", "malformed"), ("jws", nil, "error", "invalid_case"),
+            ("jws", .null, "error", "invalid_case"),
+            ("jwk", nil, "error", "invalid_case"), ("jwk", "x", "error", "invalid_case"),
+            ("jwk", .object(JSONObject()), "reject", "unknown_key"),
             ("jwk", .object(try TestKey.edDSA().verification.publicJWK), "reject", "unsupported_algorithm"),
             ("jwk", .object(try TestKey.es256("z", seed: 3).verification.publicJWK), "reject", "bad_signature"),
         ]

@@ -1,0 +1,119 @@
+"""The table, the budgets as ratios, and the JSON file."""
+
+import json
+import os
+import platform
+import subprocess
+import time
+
+COLUMNS = [("requests/s", "per_second"), ("p50 ms", "p50_ms"), ("p99 ms", "p99_ms"), ("CPU µs", "cpu_us"), ("MB", "resident_mb")]
+
+
+def table(rows):
+    """Rows grouped as they were declared; a row that could not be measured says why in place of its figures."""
+    lines, group = [], None
+    width = max((len(row["name"]) for row in rows), default=0)
+    for row in rows:
+        if row["group"] != group:
+            group = row["group"]
+            lines += ["", f"{group:{width}}  " + "".join(f"{title:>12}" for title, _ in COLUMNS), "-" * (width + 2 + 12 * len(COLUMNS))]
+        if "error" in row:
+            lines.append(f"{row['name']:{width}}  FAILED: {row['error']}")
+        else:
+            lines.append(f"{row['name']:{width}}  " + "".join(f"{_shown(row.get(key)):>12}" for _, key in COLUMNS))
+    return "\n".join(lines[1:])
+
+
+def _shown(value):
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:g}"
+
+
+def budgets(rows):
+    """Each budget: its name, the ratio or figure, the bound, and pass, miss or not measured."""
+    figures = {row["name"]: row for row in rows if "error" not in row}
+
+    def figure(name, key):
+        return figures.get(name, {}).get(key)
+
+    validate, proxied = figure("gatehouse /validate", "cpu_us"), figure("gatehouse, known token", "cpu_us")
+    verify = figure("bare ES256 verification", "cpu_us")
+    first = figure("gatehouse, token seen first", "cpu_us")
+    extra = first - proxied if None not in (first, proxied) else None
+    argon2, login = figure("bare Argon2id", "cpu_us"), figure("gatehouse /login", "cpu_us")
+    start = figures.get("gatehouse, existing database", {})
+    entries = [
+        _ratio("/validate CPU ÷ bare NIO", validate, figure("bare NIO, fixed answer", "cpu_us"), 1.35),
+        _ratio(
+            "/validate throughput ÷ Flask", figure("gatehouse /validate", "per_second"), figure("Flask + PyJWT", "per_second"), 20,
+            at_least=True,
+        ),
+        _ratio("gateway CPU ÷ plain Envoy", proxied, figure("Envoy, plain", "cpu_us"), 1.0),
+        _ratio("gateway CPU ÷ plain nginx (aim)", proxied, figure("nginx, plain", "cpu_us"), 1.5),
+        _ratio("first sight of a token ÷ bare verification", extra, verify, 1.15),
+        _ratio("Argon2id's share of a login's CPU", argon2, login, 0.95, at_least=True),
+        _ratio("ready from start, ms", start.get("ready_ms"), 1, 150),
+        _ratio("resident idle, MB", start.get("resident_mb"), 1, 40),
+    ]
+    return entries
+
+
+def _ratio(name, value, base, bound, at_least=False):
+    entry = {"name": name, "bound": ("≥ " if at_least else "≤ ") + f"{bound:g}"}
+    if value is None or not base:
+        return {**entry, "verdict": "not measured"}
+    ratio = value / base
+    met = ratio >= bound if at_least else ratio <= bound
+    return {**entry, "value": round(ratio, 3), "verdict": "pass" if met else "miss"}
+
+
+def budget_table(entries):
+    width = max(len(entry["name"]) for entry in entries)
+    lines = [f"{'budget':{width}}{'measured':>12}{'bound':>10}  verdict", "-" * (width + 32)]
+    for entry in entries:
+        lines.append(f"{entry['name']:{width}}{_shown(entry.get('value')):>12}{entry['bound']:>10}  {entry['verdict']}")
+    return "\n".join(lines)
+
+
+def _first_line(command):
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    lines = (done.stdout + done.stderr).strip().splitlines()
+    return lines[0].strip() if lines else "unknown"
+
+
+def conditions(seconds, connections):
+    """What a reader needs to judge the figures."""
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        models = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
+    venv = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), ".tools/venv/bin")
+    envoy = _first_line([f"{venv}/envoy", "--version"]).split("/")
+    return {
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "cpu": models[0] if models else platform.machine(),
+        "cores": os.cpu_count(),
+        "kernel": platform.release(),
+        "load_average_before": round(os.getloadavg()[0], 2),
+        "seconds_per_row": seconds,
+        "connections": connections,
+        "commit": _first_line(["git", "describe", "--always", "--dirty", "--abbrev=12"]),
+        "swift": _first_line(["swift", "--version"]),
+        "nginx": _first_line(["nginx", "-v"]),
+        "haproxy": _first_line(["haproxy", "-v"]),
+        "envoy": envoy[1] if len(envoy) > 1 else "unknown",
+        "traefik": _first_line([f"{venv}/traefik", "version"]).partition(":")[2].strip(),
+        "wrk": _first_line(["wrk", "-v"]),
+    }
+
+
+def write(directory, rows, entries, facts):
+    """The run as JSON, under its time and as latest.json; the path."""
+    path = os.path.join(directory, facts["at"].replace(":", "") + ".json")
+    for target in (path, os.path.join(directory, "latest.json")):
+        with open(target, "w", encoding="utf-8") as file:
+            json.dump({"conditions": facts, "rows": rows, "budgets": entries}, file, indent=2, ensure_ascii=False)
+            file.write("\n")
+    return path

@@ -1,0 +1,165 @@
+/// Every reason that a refusal can have: docs/errors.md is printed from this table.
+enum ErrorCatalogue {
+    struct Section {
+        let title: String
+        let introduction: String
+        /// Slug, what happened, what to do.
+        let rows: [(slug: String, meaning: String, remedy: String)]
+    }
+
+    static let sections: [Section] = [tokens, signIn, oauth, requests, gateway, operating, framing]
+
+    static var slugs: Set<String> { Set(sections.flatMap { $0.rows.map(\.slug) }) }
+
+    static var page: String {
+        var text = """
+            # Errors
+
+            <!-- Printed by `gatehouse docs errors`. Edit the table in Sources/gatehouse/ErrorCatalogue.swift. -->
+
+            An error body is `{"error", "error_description", "trace_id"}`. `error` is for programs, the description for developers. The
+            **reason** below is for operators: it stands in the log under the trace id and counts in the metrics. Where a client must not
+            learn which secret was wrong, several reasons share one answer.
+
+            """
+        for section in sections {
+            text += "\n## \(section.title)\n\n\(section.introduction)\n\n| reason | what happened | what to do |\n|---|---|---|\n"
+            for row in section.rows { text += "| `\(row.slug)` | \(row.meaning) | \(row.remedy) |\n" }
+        }
+        return text
+    }
+
+    private static let tokens = Section(
+        title: "Access tokens",
+        introduction: """
+            `reason` of `/validate`, and in the log where the gateway refuses a token. The first that applies, in this order.
+            `gatehouse token explain TOKEN` shows each check.
+            """,
+        rows: [
+            ("malformed", "No compact JWS with readable header and claims, a claim missing or mistyped, or a life longer than the issuer allows.", "Send the access token as it was issued, whole."),
+            ("unsupported_algorithm", "The header's `alg` is not the one of the key.", "Use a token from this issuer."),
+            ("unknown_key", "No published key has this `kid`.", "Sign in again; the key may have been revoked."),
+            ("bad_signature", "The signature does not fit.", "The token was altered or cut."),
+            ("wrong_type", "`typ` is not `at+jwt`: another kind of token.", "Send the access token, not an ID or refresh token."),
+            ("wrong_issuer", "`iss` is another one.", "Compare with the `issuer` setting, byte by byte."),
+            ("not_yet_valid", "`nbf` or `iat` lies ahead by more than the leeway.", "Compare the clocks."),
+            ("expired", "`exp` has passed by more than the leeway.", "Refresh."),
+            ("revoked", "The session, grant, account, client or token was ended.", "Sign in again."),
+            ("wrong_audience", "None of the audiences asked for is in `aud`.", "Ask for the resource when signing in."),
+            ("proof_required", "The token is bound to a key, and no proof came with it.", "Send the proof."),
+            ("invalid_proof", "The proof does not fit the token or the request.", "Make a new proof for each request."),
+            ("insufficient_authentication", "The sign-in is too old or too weak for this.", "Sign in again, with a stronger factor."),
+            ("insufficient_scope", "A scope that is needed is missing.", "Ask for it when signing in; the roles must grant it."),
+            ("stale", "The list of revocations was not read for longer than `revocations.max_staleness`.", "Look at the store; see /health/ready."),
+        ])
+
+    private static let signIn = Section(
+        title: "Signing in", introduction: "One answer, `invalid_credentials`, stands for the first three.",
+        rows: [
+            ("account_unknown", "No account has this name.", "Check the spelling."),
+            ("password_wrong", "The password is wrong.", "Type it again."),
+            ("account_disabled", "The account is disabled.", "`gatehouse user enable NAME`."),
+            ("sign_in_throttled", "Too many failures before this try; it was not evaluated.", "Wait as long as `Retry-After` says."),
+            ("password_hashing_overloaded", "Too many sign-ins at once.", "Try again; or give `passwords.threads` more cores."),
+            ("sign_in_incomplete", "A further factor is needed.", "Complete the sign-in."),
+            ("sign_in_expired", "The sign-in took too long.", "Begin again."),
+            ("sign_in_cancelled", "The sign-in was cancelled.", "Begin again."),
+            ("sign_in_factor_unexpected", "This factor was not asked for.", "Use one that was."),
+            ("sign_in_enrolment_needed", "The account lacks a factor that is required.", "Enrol one."),
+            ("sign_in_finished", "The sign-in led to a session already.", "Begin again."),
+            ("unsupported_mechanism", "This mechanism is not offered.", "Use `password`."),
+            ("unknown_provider", "There is no such identity provider.", "Check its name."),
+            ("password_too_short", "Shorter than `passwords.length_min`.", "Choose a longer one."),
+            ("password_too_long", "Longer than 256 characters.", "Choose a shorter one."),
+            ("password_common", "A common password, or one that rests on it.", "Choose another."),
+            ("password_contains_username", "It contains the user name or the e-mail address.", "Choose another."),
+            ("password_invalid", "It contains a control character.", "Choose another."),
+            ("identifier_empty", "The name is empty.", "Give one."),
+            ("identifier_too_long", "The name is too long.", "At most 255 bytes; an e-mail address 254."),
+            ("identifier_character_forbidden", "A control, invisible or meaningless character.", "Leave it out."),
+            ("identifier_confusable", "Letters of scripts that no language mixes.", "Use one script."),
+            ("email_malformed", "Not exactly one `@`, or an unusual local part.", "Check the address."),
+            ("email_domain_invalid", "The domain is no host name.", "Check the address."),
+            ("username_is_another_email", "A user name with an `@` must be the account's own address.", "Use the address, or a name without `@`."),
+            ("account_taken", "The user name or the e-mail address is in use.", "Choose another."),
+        ])
+
+    private static let oauth = Section(
+        title: "Clients, scopes and refresh tokens", introduction: "One answer, `invalid_grant`, stands for all that begin with `refresh_`.",
+        rows: [
+            ("client_unknown", "No such client.", "Check `client_id`."), ("client_disabled", "The client is disabled.", "`gatehouse client enable ID`."),
+            ("client_secret_missing", "A confidential client came without its secret.", "Send it by HTTP Basic or as `client_secret`."),
+            ("client_secret_wrong", "The secret fits none in force.", "`gatehouse client rotate-secret ID`."),
+            ("client_credentials_repeated", "More than one way of authentication.", "Use one."),
+            ("client_not_first_party", "The client lacks `login` in `grants`.", "Only first-party clients may have it."),
+            ("client_required", "`/validate` wants a confidential client.", "HTTP Basic; or see `validate.require_client`."),
+            ("scope_malformed", "Not names separated by single spaces.", "RFC 6749 section 3.3."), ("scope_unknown", "No resource owns this scope.", "Check its name."),
+            ("scope_not_granted", "None of the scopes is granted to this account and client.", "Look at roles and the client's `scopes`."),
+            ("scope_mixes_gatehouse", "Gatehouse's own scopes stand alone.", "Ask for a token of its own."),
+            ("audience_unknown", "No such resource.", "Check `audience`."), ("refresh_malformed", "No refresh token of ours.", "Send it whole."),
+            ("refresh_forged", "The tag fits and the MAC does not.", "Look into it: only a holder of a master key makes such a tag."),
+            ("refresh_gone", "Expired, revoked, or its session has ended.", "Sign in again."),
+            ("refresh_replayed", "It was used up before; the grant is revoked now.", "Sign in again. If nobody copied it, see the guide on refresh windows."),
+            ("refresh_of_another_client", "It was issued to another client.", "Use the right `client_id`."),
+            ("refresh_of_disabled", "Account, client or session is no longer in force.", "Sign in again."),
+            ("store_rollback_detected", "The token is newer than the store: the store has lost writes.", "Was a backup restored? Look into it at once."),
+            ("account_changed", "The account changed during the sign-in.", "Sign in again."),
+            ("signing_unavailable", "There is no key to sign with.", "See /health/ready and the log."),
+        ])
+
+    private static let requests = Section(
+        title: "Requests", introduction: "What the API itself refuses.",
+        rows: [
+            ("invalid_request", "The request is not as /openapi.json has it.", "Read `error_description`."),
+            ("unknown_member", "The body has a member that is not known here.", "Check its spelling."),
+            ("unsupported_media_type", "Not `application/json`.", "Set `Content-Type`."),
+            ("json_syntax", "No JSON.", "RFC 8259."), ("json_invalid_utf8", "Not UTF-8, or half a surrogate pair.", "Send UTF-8."),
+            ("json_duplicate_member", "A name twice in one object.", "Send it once."), ("json_too_deep", "More than 32 levels.", "Send less."),
+            ("json_too_many_members", "Too many values.", "Send less."), ("json_too_large", "Too large.", "Send less."),
+            ("json_trailing_bytes", "Something follows the value.", "Send one value."), ("not_found", "Nothing at this path.", "See /openapi.json."),
+            ("method_not_allowed", "The path does not take this method.", "See `Allow`."), ("token_missing", "A bearer token is needed.", "Send one."),
+            ("session_unknown", "No such live session of this account.", "List them."), ("operator_required", "Only for operators.", "A token with `gatehouse:admin`."),
+            ("user_unknown", "No such user.", "`gatehouse user list`."), ("key_unknown", "No such key in force.", "`gatehouse key list`."),
+            ("proof_unsupported", "Proofs of possession come in a later version.", "Leave it out."),
+            ("faulty_resources", "Resource files have mistakes; nothing was changed.", "Read `problems`."),
+            ("payload_too_large", "The body is larger than this path takes.", "Send less."),
+        ])
+
+    private static let gateway = Section(
+        title: "The gateway and forward-auth", introduction: "Beside the reasons of access tokens.",
+        rows: [
+            ("no_route", "No route matches host and path.", "See docs/guides/routes.md."), ("malformed_path", "The path has two readings.", "See docs/guides/routes.md."),
+            ("ambiguous_path", "Decoded, the path leads to another route.", "Write it without escapes."), ("malformed_host", "Not exactly one good `Host`.", "Send one."),
+            ("malformed_method", "The method is no token.", "Send a method."), ("credential_missing", "The route needs a token.", "`Authorization: Bearer TOKEN`."),
+            ("credential_repeated", "Several `Authorization` headers.", "Send one."), ("credential_scheme", "Another scheme than Bearer.", "Use Bearer."),
+            ("credential_malformed", "No token behind the scheme.", "Send one."), ("role_missing", "The route wants a role.", "Grant it, and let the resource `include_roles`."),
+            ("client_not_allowed", "The route takes other clients.", "See its `require`."),
+            ("identity_not_representable", "A name in the token cannot stand in a header.", "Use `identity: jwt`."),
+            ("identity_token_unavailable", "No key to sign the identity with.", "See /health/ready."),
+            ("forwarded_by_stranger", "`X-Forwarded-*` from a peer outside `trusted_proxies`.", "Name the proxy there."),
+            ("forwarded_incomplete", "Method, URI and host are needed together, each once.", "Configure the proxy."),
+            ("bad_gateway", "The service refused the connection, closed it, or answered what is no HTTP.", "Look at the service."),
+            ("upstream_busy", "All connections to the service are in use.", "Scale it."), ("gateway_timeout", "The service took too long.", "Look at the service."),
+        ])
+
+    private static let operating = Section(
+        title: "Operating", introduction: "",
+        rows: [
+            ("store_unavailable", "The store cannot be read or written.", "Look at the disk; see the log."),
+            ("store_overloaded", "Too many writes wait.", "Look at the disk."),
+        ])
+
+    private static let framing = Section(
+        title: "HTTP framing", introduction: "Refused by the listener before anything else looks at it; the connection closes.",
+        rows: [
+            ("request_line", "Not `METHOD /target HTTP/1.1`.", ""), ("method", "The method is no token.", ""), ("target", "Not in origin-form.", ""),
+            ("version", "Not HTTP/1.0 or 1.1.", ""), ("uri_too_long", "Request line over 8 KiB.", ""), ("headers_too_large", "Headers over 32 KiB.", ""),
+            ("too_many_fields", "More than 100 fields.", ""), ("bare_lf", "LF without CR.", ""), ("bare_cr", "CR without LF.", ""), ("obsolete_fold", "A folded line.", ""),
+            ("space_before_colon", "White space before the colon.", ""), ("field_name", "The name is no token.", ""), ("field_value", "A control byte.", ""),
+            ("missing_host", "No `Host`.", ""), ("repeated_host", "Two `Host`s.", ""), ("bad_host", "No host name.", ""),
+            ("both_lengths", "`Content-Length` and `Transfer-Encoding`.", ""), ("repeated_content_length", "Two lengths.", ""), ("content_length", "No number.", ""),
+            ("transfer_encoding", "Another coding than `chunked`.", ""), ("transfer_encoding_in_1_0", "HTTP/1.0 with `Transfer-Encoding`.", ""),
+            ("expectation", "Another expectation than `100-continue`.", ""), ("chunk_size", "A bad chunk size.", ""), ("chunk_extension", "A chunk extension too long.", ""),
+            ("chunk_end", "A chunk without its end.", ""), ("trailer", "Bad or too many trailers.", ""), ("status_line", "From a service: no status line.", ""),
+        ])
+}

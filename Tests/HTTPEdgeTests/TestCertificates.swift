@@ -1,0 +1,71 @@
+import Synchronization
+
+#if canImport(Glibc)
+import Glibc
+#else
+import Darwin
+#endif
+
+/// Self-signed P-256 certificates for `localhost` and 127.0.0.1, good until 2126, made for these tests alone.
+enum TestCertificates {
+    static let oneCertificate = """
+        -----BEGIN CERTIFICATE-----
+        MIIBmTCCAT+gAwIBAgIUMMVRJrmfqDXOh+H5KF7VXv3yh9EwCgYIKoZIzj0EAwIw
+        EzERMA8GA1UEAwwIb25lLnRlc3QwIBcNMjYxMTIxMDUzNjIyWhgPMjEyNjEwMjgw
+        NTM2MjJaMBMxETAPBgNVBAMMCG9uZS50ZXN0MFkwEwYHKoZIzj0CAQYIKoZIzj0D
+        AQcDQgAERxqNvDUbmJ5Lkl2J4+oipU7RDwJOdUwUCW5rkzebqDbI9emCEYp5PfKD
+        +TCK8fqrtwPRlLcX4wBgZgGKceUUVKNvMG0wHQYDVR0OBBYEFNh98PJjF/cE5Xgj
+        YYmO4DhidW0iMB8GA1UdIwQYMBaAFNh98PJjF/cE5XgjYYmO4DhidW0iMA8GA1Ud
+        EwEB/wQFMAMBAf8wGgYDVR0RBBMwEYIJbG9jYWxob3N0hwR/AAABMAoGCCqGSM49
+        BAMCA0gAMEUCIQDAcIKtP86+X0pCjtCVVb797JxWh6r0+kbKULmHLSqoqAIgJb0h
+        D4YGa30dPsVd1cyRC85q1RNwxWjTGQScwAjz1ZQ=
+        -----END CERTIFICATE-----
+        """
+
+    static let oneKey = """
+        -----BEGIN PRIVATE KEY-----
+        MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgqHAYrp6PolQK7BC9
+        cwSgsg3wdZe/VgvAftLkM3lO6XGhRANCAARHGo28NRuYnkuSXYnj6iKlTtEPAk51
+        TBQJbmuTN5uoNsj16YIRink98oP5MIrx+qu3A9GUtxfjAGBmAYpx5RRU
+        -----END PRIVATE KEY-----
+        """
+
+    static let twoCertificate = """
+        -----BEGIN CERTIFICATE-----
+        MIIBmDCCAT+gAwIBAgIURavtaJSfzur/iPQ9KJcYiQedv+MwCgYIKoZIzj0EAwIw
+        EzERMA8GA1UEAwwIdHdvLnRlc3QwIBcNMjYxMTIxMDUzNjIzWhgPMjEyNjEwMjgw
+        NTM2MjNaMBMxETAPBgNVBAMMCHR3by50ZXN0MFkwEwYHKoZIzj0CAQYIKoZIzj0D
+        AQcDQgAEudvEViRIes0BQ9JtNUf9IBjnNk0QLsyHdRWGh+Y5gViY9WkTsP+6YmGu
+        J5lZeOw+U8w6Q0j8oMJGcjaIXRwEOKNvMG0wHQYDVR0OBBYEFKbUbiMwie1cEoSM
+        tW7pX1HDaYj4MB8GA1UdIwQYMBaAFKbUbiMwie1cEoSMtW7pX1HDaYj4MA8GA1Ud
+        EwEB/wQFMAMBAf8wGgYDVR0RBBMwEYIJbG9jYWxob3N0hwR/AAABMAoGCCqGSM49
+        BAMCA0cAMEQCIDFL4SmRy/Uw/zIRspRfG2RM6i0tK65fLfxFT+ICT8HoAiBfUVue
+        sG7iBV0p7i6VRY3jpMfvGViBYcjXl+wtRM5sbA==
+        -----END CERTIFICATE-----
+        """
+
+    static let twoKey = """
+        -----BEGIN PRIVATE KEY-----
+        MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgmoyrD/afDN4uu2R1
+        flrKazsBCHuMflm5Lo4zNnZvkEShRANCAAS528RWJEh6zQFD0m01R/0gGOc2TRAu
+        zId1FYaH5jmBWJj1aROw/7piYa4nmVl47D5TzDpDSPygwkZyNohdHAQ4
+        -----END PRIVATE KEY-----
+        """
+
+    private static let count = Atomic<Int>(0)
+
+    /// A file of its own with this text.
+    static func file(_ text: String) throws -> String {
+        let number = count.wrappingAdd(1, ordering: .relaxed).newValue
+        let path = "/tmp/gatehouse-edge-test-\(getpid())-\(number).pem"
+        try write(text, to: path)
+        return path
+    }
+
+    static func write(_ text: String, to path: String) throws {
+        struct Failure: Error {}
+        guard let file = fopen(path, "w") else { throw Failure() }
+        defer { fclose(file) }
+        if fputs(text, file) < 0 { throw Failure() }
+    }
+}

@@ -1,0 +1,67 @@
+import AuthCore
+import OAuthServer
+import Store
+import Testing
+import TokenKeys
+
+@Suite("Refresh tokens: computed, bound, and refused to the last bit (TK-16, TK-22)")
+struct GrantCredentialTests {
+    private func keys(_ seeds: UInt8...) throws -> MasterKeys { try MasterKeys(seeds.map { Secret([UInt8](repeating: $0, count: 32)) }) }
+
+    private func grant(_ id: UInt8 = 1, secret: UInt8 = 5, client: Identifier = "c1") -> Grant {
+        Grant(
+            id: Identifier(Base64URL.encode([UInt8](repeating: id, count: 16))), sessionID: "s", accountID: "a", clientUID: client, clientID: "app",
+            scope: .none, audiences: [], secret: Secret([UInt8](repeating: secret, count: 32)),
+            rotation: RefreshRotation(startedAt: Instant(seconds: 0)), createdAt: Instant(seconds: 0), expiresAt: Instant(seconds: 1)
+        )
+    }
+
+    private func make(_ grant: Grant, _ counter: Int64 = 1, issuer: Identifier = "https://i", keys: MasterKeys) -> Secret<String> {
+        GrantCredential.make(.refreshToken, grant: grant, counter: counter, issuer: issuer, keys: keys)
+    }
+
+    @Test("what was made is read again, with its grant and counter", arguments: [Int64(1), 2, 1_000_000, .max])
+    func roundTrip(_ counter: Int64) throws {
+        let keys = try keys(1)
+        let text = make(grant(), counter, keys: keys)
+        #expect(text.exposed.utf8.count == GrantCredential.textBytes)
+        let read = try #require(GrantCredential(text, keys: keys))
+        #expect(read.counter == counter)
+        #expect(read.grantID == grant().id)
+        #expect(read.isAuthentic(for: grant(), issuer: "https://i", keys: keys))
+    }
+
+    @Test("every prefix, every further character and every changed character is refused before any database read")
+    func altered() throws {
+        let keys = try keys(1)
+        let text = make(grant(), keys: keys).exposed
+        for count in 0..<text.count { #expect(GrantCredential(Secret(String(text.prefix(count))), keys: keys) == nil) }
+        #expect(GrantCredential(Secret(text + "A"), keys: keys) == nil)
+        for index in text.utf8.indices {
+            for replacement in ["A", "B", "=", "\u{0}"] where String(text[index]) != replacement {
+                var altered = text
+                altered.replaceSubrange(index...index, with: replacement)
+                #expect(GrantCredential(Secret(altered), keys: keys) == nil)
+            }
+        }
+    }
+
+    @Test("the MAC covers issuer, client, grant and the row's secret")
+    func bound() throws {
+        let keys = try keys(1)
+        let read = try #require(GrantCredential(make(grant(), keys: keys), keys: keys))
+        #expect(!read.isAuthentic(for: grant(), issuer: "https://other", keys: keys))
+        #expect(!read.isAuthentic(for: grant(secret: 6), issuer: "https://i", keys: keys))
+        #expect(!read.isAuthentic(for: grant(client: "c2"), issuer: "https://i", keys: keys))
+        #expect(!read.isAuthentic(for: grant(2), issuer: "https://i", keys: keys))
+    }
+
+    @Test("another master key reads nothing; an old one still does")
+    func masterKeys() throws {
+        let text = make(grant(), keys: try keys(1))
+        #expect(GrantCredential(text, keys: try keys(2)) == nil)
+        let both = try keys(2, 1)
+        let read = try #require(GrantCredential(text, keys: both))
+        #expect(read.isAuthentic(for: grant(), issuer: "https://i", keys: both))
+    }
+}

@@ -1,0 +1,177 @@
+import AuthCore
+import Foundation
+import Testing
+
+/// The real binary, started with a folder of its own and ports that the system chose.
+final class Program: @unchecked Sendable {
+    // Confined to its initialiser: nothing is written after it, and Process takes signals and waits from any thread.
+    let folder: URL
+    private let process = Process()
+    private(set) var authPort = 0
+    private(set) var adminPort = 0
+    private(set) var gatewayPort = 0
+
+    static let binary: URL = {
+        // The test bundle lies beside the program that was built with it.
+        Bundle.allBundles.map(\.bundleURL).first { $0.pathExtension == "xctest" }?.deletingLastPathComponent().appendingPathComponent("gatehouse")
+            ?? URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().appendingPathComponent("gatehouse")
+    }()
+
+    static func newFolder() throws -> URL {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("gh-\(UUID().uuidString.prefix(8))")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        try Data(resources.utf8).write(to: folder.appendingPathComponent("resources.yaml"))
+        try Data(settings.utf8).write(to: folder.appendingPathComponent("gatehouse.yaml"))
+        return folder
+    }
+
+    static let settings = """
+        listen: {auth: "127.0.0.1:0", gateway: "127.0.0.1:0", admin: "127.0.0.1:0", control: "unix:control.sock"}
+        storage: sqlite:gatehouse.db
+        master_keys: [file:master.key]
+        apply: [resources.yaml]
+        passwords: {memory_kib: 7168, iterations: 5}
+        lockout: {free_attempts: 50}
+        log: {format: json, level: debug}
+        """
+
+    static let resources = """
+        users:
+          - {username: alice, password: correct-horse-battery, roles: [customer]}
+        resources:
+          - {id: orders, scopes: ["orders:read"]}
+        roles:
+          customer: ["orders:read"]
+        routes:
+          - {name: orders, match: {path: /orders}, upstream: "http://127.0.0.1:1", require: {scope: "orders:read"}}
+        """
+
+    init(folder: URL, environment: [String: String] = [:]) throws {
+        self.folder = folder
+        process.executableURL = Program.binary
+        process.arguments = ["serve", "--config", folder.appendingPathComponent("gatehouse.yaml").path]
+        process.environment = environment
+        process.currentDirectoryURL = folder
+        let log = folder.appendingPathComponent("log.jsonl")
+        if !FileManager.default.fileExists(atPath: log.path) { try Data().write(to: log) }
+        let handle = try FileHandle(forWritingTo: log)
+        let start = try handle.seekToEnd()
+        process.standardError = handle
+        process.standardOutput = handle
+        try process.run()
+        try waitUntilReady(log, from: start)
+    }
+
+    deinit { if process.isRunning { kill(SIGKILL) } }
+
+    struct NotReady: Error { let log: String }
+
+    private func waitUntilReady(_ log: URL, from start: UInt64) throws {
+        for _ in 0..<1_000 {
+            let handle = try FileHandle(forReadingFrom: log)
+            try handle.seek(toOffset: start)
+            let lines = String(decoding: try handle.readToEnd() ?? Data(), as: UTF8.self).split(separator: "\n")
+            for line in lines {
+                guard let event = (try? JSONReader.read(String(line)))?.object, event["event"]?.string == "listening" else { continue }
+                let port = event["address"]?.string?.split(separator: ":").last.flatMap { Int($0) } ?? 0
+                switch event["listener"]?.string {
+                case "auth": authPort = port
+                case "admin": adminPort = port
+                case "gateway": gatewayPort = port
+                default: break
+                }
+            }
+            if lines.contains(where: { $0.contains("\"event\":\"ready\"") }) { return }
+            if !process.isRunning { throw NotReady(log: lines.joined(separator: "\n")) }
+            usleep(10_000)
+        }
+        throw NotReady(log: "no line in ten seconds")
+    }
+
+    func kill(_ signal: Int32) {
+        Foundation.kill(process.processIdentifier, signal)
+        process.waitUntilExit()
+    }
+
+    func signal(_ signal: Int32) { Foundation.kill(process.processIdentifier, signal) }
+
+    func waitUntilExit() -> Int32 {
+        process.waitUntilExit()
+        return process.terminationStatus
+    }
+
+    var isRunning: Bool { process.isRunning }
+
+    var log: String { (try? String(contentsOf: folder.appendingPathComponent("log.jsonl"), encoding: .utf8)) ?? "" }
+
+    /// Runs a command of the binary in the folder and returns what it printed.
+    static func run(_ arguments: [String], in folder: URL, input: String = "") throws -> (status: Int32, output: String, errors: String) {
+        let process = Process()
+        process.executableURL = binary
+        process.arguments = arguments
+        process.currentDirectoryURL = folder
+        process.environment = [:]
+        let (output, errors, stdin) = (Pipe(), Pipe(), Pipe())
+        process.standardOutput = output
+        process.standardError = errors
+        process.standardInput = stdin
+        try process.run()
+        try stdin.fileHandleForWriting.write(contentsOf: Data(input.utf8))
+        try stdin.fileHandleForWriting.close()
+        let printed = try output.fileHandleForReading.readToEnd() ?? Data()
+        let told = try errors.fileHandleForReading.readToEnd() ?? Data()
+        process.waitUntilExit()
+        return (process.terminationStatus, String(decoding: printed, as: UTF8.self), String(decoding: told, as: UTF8.self))
+    }
+
+    /// One request on a connection of its own; nothing when there was no answer, or only a part of one.
+    func send(_ method: String, _ path: String, _ json: String = "", headers: [String] = [], port: Int? = nil) -> (status: Int, json: JSONObject)? {
+        var head = "\(method) \(path) HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n"
+        for header in headers { head += header + "\r\n" }
+        if !json.isEmpty { head += "content-type: application/json\r\ncontent-length: \(json.utf8.count)\r\n" }
+        guard let answer = Socket.exchange(Array((head + "\r\n" + json).utf8), port: port ?? authPort) else { return nil }
+        return Program.parse(answer)
+    }
+
+    static func parse(_ answer: [UInt8]) -> (status: Int, json: JSONObject)? {
+        let text = String(decoding: answer, as: UTF8.self)
+        guard text.hasPrefix("HTTP/1.1 "), let status = Int(text.dropFirst(9).prefix(3)), let split = text.range(of: "\r\n\r\n") else { return nil }
+        let body = text[split.upperBound...]
+        guard let length = text[..<split.lowerBound].split(separator: "\r\n").first(where: { $0.hasPrefix("content-length:") }) else {
+            return status == 204 ? (status, JSONObject()) : nil
+        }
+        guard Int(length.dropFirst(15).trimmingCharacters(in: .whitespaces)) == body.utf8.count else { return nil }
+        return (status, (try? JSONReader.read(String(body)))?.object ?? JSONObject())
+    }
+}
+
+enum Socket {
+    static func exchange(_ request: [UInt8], port: Int) -> [UInt8]? {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(descriptor) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = in_port_t(UInt16(port)).bigEndian
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        let status = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
+        }
+        guard status == 0 else { return nil }
+        guard request.withUnsafeBytes({ Foundation.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }) == request.count else { return nil }
+        var answer: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 16_384)
+        while true {
+            let count = read(descriptor, &buffer, buffer.count)
+            if count <= 0 { break }
+            answer.append(contentsOf: buffer[..<count])
+        }
+        return answer.isEmpty ? nil : answer
+    }
+}
+
+/// Runs what blocks on a thread of its own, so that the few threads of tasks stay free.
+func onThread<Output: Sendable>(_ body: @escaping @Sendable () throws -> Output) async throws -> Output {
+    try await withCheckedThrowingContinuation { continuation in
+        Thread { continuation.resume(with: Result { try body() }) }.start()
+    }
+}
