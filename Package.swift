@@ -93,7 +93,12 @@ let package = Package(
         tests("ProxyServerTests", ["AuthCore", "Gateway", "HTTPEdge", "ProxyServer", nioCore, nioPosix, nioEmbedded, nioTLS]),
         tests("TokenKeysTests", ["AuthCore", "Store", "TokenKeys"]),
         tests("OAuthServerTests", ["AuthCore", "Store", "TokenKeys", "OAuthServer"]),
-        tests("FlowTests", ["gatehouse", "AuthCore", "Settings", "Store", "HTTPEdge", "TokenKeys", "TokenVerification", "WebServer"]),
+        tests(
+            "FlowTests",
+            [
+                "gatehouse", "AuthCore", "Settings", "Store", "HTTPEdge", "TokenKeys", "TokenVerification", "WebServer", "Accounts",
+                "Gateway", "OAuthServer", "ProxyServer",
+            ]),
         tests("ProgramTests", ["AuthCore", "gatehouse"]),
     ]
 )

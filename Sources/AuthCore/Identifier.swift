@@ -23,6 +23,21 @@ public struct Identifier: Hashable, Comparable, Sendable, CustomStringConvertibl
     }
 }
 
+extension String {
+    /// The same for two strings, which is the usual case: the generic one is not specialised in other modules.
+    public func isSameBytes(as other: String) -> Bool {
+        guard utf8.count == other.utf8.count else { return false }
+        var left = self
+        var right = other
+        return left.withUTF8 { left in
+            right.withUTF8 { right in
+                for index in left.indices where left[index] != right[index] { return false }
+                return true
+            }
+        }
+    }
+}
+
 extension StringProtocol {
     /// Whether both hold the same UTF-8 bytes. Not for secrets: it stops at the first difference.
     public func isSameBytes(as other: some StringProtocol) -> Bool {

@@ -11,8 +11,19 @@ public struct ScopeSet: Hashable, Sendable, CustomStringConvertible, Sequence {
     public static let nameBytesMax = 255
 
     public init(_ values: some Sequence<Identifier>) {
+        var unique: [Identifier] = []
+        unique.reserveCapacity(values.underestimatedCount)
         var seen = Set<Identifier>()
-        self.values = values.filter { seen.insert($0).inserted }
+        for value in values {
+            // Few names are compared in place, many through a set: neither is quadratic.
+            if unique.count < 16 {
+                if !unique.contains(value) { unique.append(value) }
+            } else {
+                if seen.isEmpty { seen.formUnion(unique) }
+                if seen.insert(value).inserted { unique.append(value) }
+            }
+        }
+        self.values = unique
     }
 
     /// Reads RFC 6749 §3.3's list: names of printable ASCII but `"` and `\`, separated by one space.

@@ -45,7 +45,8 @@ public struct SettingKey: Sendable {
         "GATEHOUSE_"
             + String(
                 decoding: name.utf8.map { byte in
-                    byte == UInt8(ascii: ".") || byte == UInt8(ascii: "-") ? UInt8(ascii: "_") : byte & ((0x61...0x7A) ~= byte ? 0xDF : 0xFF)
+                    byte == UInt8(ascii: ".") || byte == UInt8(ascii: "-")
+                        ? UInt8(ascii: "_") : byte & ((0x61...0x7A) ~= byte ? 0xDF : 0xFF)
                 },
                 as: UTF8.self
             )

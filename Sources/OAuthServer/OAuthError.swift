@@ -1,4 +1,3 @@
-
 /// A refusal in OAuth's words (RFC 6749 §5.2), with the reason that only the operator reads.
 package struct OAuthError: Error, Sendable, Equatable {
     /// The codes of the field; made nowhere else.

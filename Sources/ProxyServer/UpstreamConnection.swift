@@ -39,9 +39,11 @@ final class UpstreamConnection: ChannelDuplexHandler, @unchecked Sendable {
     }
 
     var target: UpstreamTarget { pool.target }
-    var isUsable: Bool { if case .idle = state, let context { context.channel.isActive } else { false } }
-    var isWritable: Bool { context?.channel.isWritable ?? false }
-    var allocator: ByteBufferAllocator { context?.channel.allocator ?? ByteBufferAllocator() }
+    /// Whether a request can be given to it; `channelInactive` makes it false.
+    var isUsable: Bool { if case .idle = state { context != nil } else { false } }
+    /// Kept here, because asking the channel costs more than the rest of the question.
+    private(set) var isWritable = true
+    private(set) var allocator = ByteBufferAllocator()
 
     // MARK: For the exchange
 
@@ -87,6 +89,7 @@ final class UpstreamConnection: ChannelDuplexHandler, @unchecked Sendable {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        allocator = context.channel.allocator
         idleSince = context.eventLoop.now
     }
 
@@ -116,7 +119,8 @@ final class UpstreamConnection: ChannelDuplexHandler, @unchecked Sendable {
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        exchange?.upstreamWritabilityChanged(isWritable: context.channel.isWritable)
+        isWritable = context.channel.isWritable
+        exchange?.upstreamWritabilityChanged(isWritable: isWritable)
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }

@@ -77,5 +77,6 @@ package protocol SQLDatabase: Sendable {
         committed: @escaping @Sendable (Output) -> Void
     ) async throws(StoreError) -> Output
 
-    func read<Output: Sendable>(_ body: @escaping @Sendable (any SQLConnection) throws(StoreError) -> Output) async throws(StoreError) -> Output
+    func read<Output: Sendable>(_ body: @escaping @Sendable (any SQLConnection) throws(StoreError) -> Output) async throws(StoreError)
+        -> Output
 }

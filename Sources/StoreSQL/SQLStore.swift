@@ -56,7 +56,9 @@ package final class SQLStore: Store {
         return written.0
     }
 
-    func read<Output: Sendable>(_ body: @escaping @Sendable (SQLTransaction) throws(StoreError) -> Output) async throws(StoreError) -> Output {
+    func read<Output: Sendable>(_ body: @escaping @Sendable (SQLTransaction) throws(StoreError) -> Output) async throws(StoreError)
+        -> Output
+    {
         let dialect = database.dialect
         return try await database.read { (connection: any SQLConnection) throws(StoreError) -> Output in
             try body(SQLTransaction(connection: connection, dialect: dialect))

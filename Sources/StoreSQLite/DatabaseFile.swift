@@ -1,3 +1,7 @@
+internal import GRDB
+internal import Store
+internal import Synchronization
+
 #if canImport(Glibc)
 internal import Glibc
 #elseif canImport(Musl)
@@ -5,9 +9,6 @@ internal import Musl
 #else
 internal import Darwin
 #endif
-internal import GRDB
-internal import Store
-internal import Synchronization
 
 /// Tells a database of ours from none, a damaged one and somebody else's.
 enum DatabaseFile {
@@ -21,7 +22,8 @@ enum DatabaseFile {
         var status = stat()
         guard stat(path, &status) == 0 else {
             if stat(path + "-wal", &status) == 0 {
-                throw .unusable("\(path) is missing but its write-ahead log is there: restore the database, or move \(path)-wal away to begin anew")
+                throw .unusable(
+                    "\(path) is missing but its write-ahead log is there: restore the database, or move \(path)-wal away to begin anew")
             }
             return
         }

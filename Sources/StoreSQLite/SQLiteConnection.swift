@@ -1,8 +1,9 @@
 internal import AuthCore
-internal import struct Foundation.Data
 internal import GRDB
 internal import Store
 internal import StoreSQL
+
+internal import struct Foundation.Data
 
 /// Runs statements on the connection that GRDB lends. Confined to the thread of the transaction.
 struct SQLiteConnection: SQLConnection {

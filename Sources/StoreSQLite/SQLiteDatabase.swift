@@ -72,7 +72,9 @@ package final class SQLiteDatabase: SQLDatabase {
 
     /// What `PRAGMA synchronous` says on the writer; 2 is FULL.
     package func synchronousLevel() async throws(StoreError) -> Int64 {
-        try await write({ (connection: any SQLConnection) throws(StoreError) in try connection.query("PRAGMA synchronous", [])[0].int(0) }, committed: { _ in })
+        try await write(
+            { (connection: any SQLConnection) throws(StoreError) in try connection.query("PRAGMA synchronous", [])[0].int(0) },
+            committed: { _ in })
     }
 
     package func write<Output: Sendable>(

@@ -69,7 +69,9 @@ package struct KeyRotation: Sendable {
 
     /// When upkeep next has something to do, if nothing else happens.
     package func nextDue(_ keys: [SigningKeyRecord], at now: Instant) -> Instant {
-        guard let active = keys.first(where: { $0.state == .active }), let next = keys.first(where: { $0.state == .next }) else { return now }
+        guard let active = keys.first(where: { $0.state == .active }), let next = keys.first(where: { $0.state == .next }) else {
+            return now
+        }
         return max((active.activatedAt ?? now) + rotateEvery, next.publishedAt + jwksMaxAge + clockBound)
     }
 

@@ -91,8 +91,9 @@ package struct MasterKeys: Sendable {
         guard
             // Both failures mean the same to the caller: these are not the bytes that were sealed.
             let box = try? AES.GCM.SealedBox(combined: sealed[headerCount...]),
+            // The same here.
             let plain = try? AES.GCM.open(
-                box, using: subkey(purpose, of: index), authenticating: sealed[..<headerCount] + context.utf8)  // as above
+                box, using: subkey(purpose, of: index), authenticating: sealed[..<headerCount] + context.utf8)
         else { throw .notAuthentic }
         return Secret(Array(plain))
     }

@@ -40,7 +40,8 @@ package struct APIRequest: Sendable {
         }
         let value: JSONValue
         do { value = try JSONReader.read(body) } catch {
-            throw APIError(400, "invalid_request", "The body is not JSON that can be accepted: \(error.rawValue).", reason: "json_\(error.rawValue)")
+            throw APIError(
+                400, "invalid_request", "The body is not JSON that can be accepted: \(error.rawValue).", reason: "json_\(error.rawValue)")
         }
         guard let object = value.object else { throw .invalidRequest("The body must be a JSON object.") }
         for name in object.names where !members.contains(where: { $0.isSameBytes(as: name) }) {
@@ -123,7 +124,8 @@ package struct JSONBody: Sendable {
     package func texts(_ name: String, countMax: Int, bytesMax: Int) throws(APIError) -> [String]? {
         guard let value = object[name] else { return nil }
         if value.string != nil { return try text(name, bytesMax: bytesMax).map { [$0] } }
-        guard let texts = value.strings, texts.count <= countMax, texts.allSatisfy({ $0.utf8.count <= bytesMax && !$0.utf8.contains(0) }) else {
+        guard let texts = value.strings, texts.count <= countMax, texts.allSatisfy({ $0.utf8.count <= bytesMax && !$0.utf8.contains(0) })
+        else {
             throw .invalidRequest("\"\(name)\" must be a string, or at most \(countMax) strings of at most \(bytesMax) bytes.")
         }
         return texts

@@ -9,7 +9,9 @@ package struct AuthListener: EdgeResponder {
     private let forwardAuth: @Sendable (RequestFacts) -> EdgeAction
     private let api: API
 
-    package init(validate: ValidateEndpoint, keyDocument: KeyDocument, forwardAuth: @escaping @Sendable (RequestFacts) -> EdgeAction, api: API) {
+    package init(
+        validate: ValidateEndpoint, keyDocument: KeyDocument, forwardAuth: @escaping @Sendable (RequestFacts) -> EdgeAction, api: API
+    ) {
         self.validate = validate
         self.keyDocument = keyDocument
         self.forwardAuth = forwardAuth

@@ -12,12 +12,15 @@ package struct Endpoint: Sendable {
     let handle: @Sendable (APIRequest) async throws(APIError) -> ResponseFacts
 
     package init(
-        _ method: String, _ path: String, bodyMax: Int = 65_536, handle: @escaping @Sendable (APIRequest) async throws(APIError) -> ResponseFacts
+        _ method: String, _ path: String, bodyMax: Int = 65_536,
+        handle: @escaping @Sendable (APIRequest) async throws(APIError) -> ResponseFacts
     ) {
         self.method = method
         self.path = path
         self.bodyMax = bodyMax
-        self.segments = path.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).map { String(decoding: $0, as: UTF8.self) }
+        self.segments = path.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).map {
+            String(decoding: $0, as: UTF8.self)
+        }
         self.handle = handle
     }
 }

@@ -8,7 +8,10 @@ struct ControlClient {
     struct Answer {
         let status: Int
         let body: [UInt8]
-        var json: JSONObject? { (try? JSONReader.read(body, limits: .init(bytesMax: 67_108_864, depthMax: 32, valuesMax: 2_000_000)))?.object }  // no JSON is no object
+        var json: JSONObject? {
+            // An answer without a body, or with another one, has no object.
+            (try? JSONReader.read(body, limits: .init(bytesMax: 67_108_864, depthMax: 32, valuesMax: 2_000_000)))?.object
+        }
     }
 
     enum Failure: Error, CustomStringConvertible {
@@ -17,7 +20,8 @@ struct ControlClient {
 
         var description: String {
             switch self {
-            case .notRunning(let path): "no gatehouse listens on \(path). Start one with `gatehouse serve`, or name its settings with --config"
+            case .notRunning(let path):
+                "no gatehouse listens on \(path). Start one with `gatehouse serve`, or name its settings with --config"
             case .brokenAnswer: "the server's answer cannot be read"
             }
         }
@@ -48,7 +52,9 @@ struct ControlClient {
         let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw .notRunning(path) }
         let status = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) }
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
         }
         if status != 0 {
             close(descriptor)

@@ -36,7 +36,11 @@ enum ErrorCatalogue {
             `gatehouse token explain TOKEN` shows each check.
             """,
         rows: [
-            ("malformed", "No compact JWS with readable header and claims, a claim missing or mistyped, or a life longer than the issuer allows.", "Send the access token as it was issued, whole."),
+            (
+                "malformed",
+                "No compact JWS with readable header and claims, a claim missing or mistyped, or a life longer than the issuer allows.",
+                "Send the access token as it was issued, whole."
+            ),
             ("unsupported_algorithm", "The header's `alg` is not the one of the key.", "Use a token from this issuer."),
             ("unknown_key", "No published key has this `kid`.", "Sign in again; the key may have been revoked."),
             ("bad_signature", "The signature does not fit.", "The token was altered or cut."),
@@ -50,7 +54,10 @@ enum ErrorCatalogue {
             ("invalid_proof", "The proof does not fit the token or the request.", "Make a new proof for each request."),
             ("insufficient_authentication", "The sign-in is too old or too weak for this.", "Sign in again, with a stronger factor."),
             ("insufficient_scope", "A scope that is needed is missing.", "Ask for it when signing in; the roles must grant it."),
-            ("stale", "The list of revocations was not read for longer than `revocations.max_staleness`.", "Look at the store; see /health/ready."),
+            (
+                "stale", "The list of revocations was not read for longer than `revocations.max_staleness`.",
+                "Look at the store; see /health/ready."
+            ),
         ])
 
     private static let signIn = Section(
@@ -80,29 +87,42 @@ enum ErrorCatalogue {
             ("identifier_confusable", "Letters of scripts that no language mixes.", "Use one script."),
             ("email_malformed", "Not exactly one `@`, or an unusual local part.", "Check the address."),
             ("email_domain_invalid", "The domain is no host name.", "Check the address."),
-            ("username_is_another_email", "A user name with an `@` must be the account's own address.", "Use the address, or a name without `@`."),
+            (
+                "username_is_another_email", "A user name with an `@` must be the account's own address.",
+                "Use the address, or a name without `@`."
+            ),
             ("account_taken", "The user name or the e-mail address is in use.", "Choose another."),
         ])
 
     private static let oauth = Section(
-        title: "Clients, scopes and refresh tokens", introduction: "One answer, `invalid_grant`, stands for all that begin with `refresh_`.",
+        title: "Clients, scopes and refresh tokens",
+        introduction: "One answer, `invalid_grant`, stands for all that begin with `refresh_`.",
         rows: [
-            ("client_unknown", "No such client.", "Check `client_id`."), ("client_disabled", "The client is disabled.", "`gatehouse client enable ID`."),
+            ("client_unknown", "No such client.", "Check `client_id`."),
+            ("client_disabled", "The client is disabled.", "`gatehouse client enable ID`."),
             ("client_secret_missing", "A confidential client came without its secret.", "Send it by HTTP Basic or as `client_secret`."),
             ("client_secret_wrong", "The secret fits none in force.", "`gatehouse client rotate-secret ID`."),
             ("client_credentials_repeated", "More than one way of authentication.", "Use one."),
             ("client_not_first_party", "The client lacks `login` in `grants`.", "Only first-party clients may have it."),
             ("client_required", "`/validate` wants a confidential client.", "HTTP Basic; or see `validate.require_client`."),
-            ("scope_malformed", "Not names separated by single spaces.", "RFC 6749 section 3.3."), ("scope_unknown", "No resource owns this scope.", "Check its name."),
+            ("scope_malformed", "Not names separated by single spaces.", "RFC 6749 section 3.3."),
+            ("scope_unknown", "No resource owns this scope.", "Check its name."),
             ("scope_not_granted", "None of the scopes is granted to this account and client.", "Look at roles and the client's `scopes`."),
             ("scope_mixes_gatehouse", "Gatehouse's own scopes stand alone.", "Ask for a token of its own."),
-            ("audience_unknown", "No such resource.", "Check `audience`."), ("refresh_malformed", "No refresh token of ours.", "Send it whole."),
+            ("audience_unknown", "No such resource.", "Check `audience`."),
+            ("refresh_malformed", "No refresh token of ours.", "Send it whole."),
             ("refresh_forged", "The tag fits and the MAC does not.", "Look into it: only a holder of a master key makes such a tag."),
             ("refresh_gone", "Expired, revoked, or its session has ended.", "Sign in again."),
-            ("refresh_replayed", "It was used up before; the grant is revoked now.", "Sign in again. If nobody copied it, see the guide on refresh windows."),
+            (
+                "refresh_replayed", "It was used up before; the grant is revoked now.",
+                "Sign in again. If nobody copied it, see the guide on refresh windows."
+            ),
             ("refresh_of_another_client", "It was issued to another client.", "Use the right `client_id`."),
             ("refresh_of_disabled", "Account, client or session is no longer in force.", "Sign in again."),
-            ("store_rollback_detected", "The token is newer than the store: the store has lost writes.", "Was a backup restored? Look into it at once."),
+            (
+                "store_rollback_detected", "The token is newer than the store: the store has lost writes.",
+                "Was a backup restored? Look into it at once."
+            ),
             ("account_changed", "The account changed during the sign-in.", "Sign in again."),
             ("signing_unavailable", "There is no key to sign with.", "See /health/ready and the log."),
         ])
@@ -114,11 +134,15 @@ enum ErrorCatalogue {
             ("unknown_member", "The body has a member that is not known here.", "Check its spelling."),
             ("unsupported_media_type", "Not `application/json`.", "Set `Content-Type`."),
             ("json_syntax", "No JSON.", "RFC 8259."), ("json_invalid_utf8", "Not UTF-8, or half a surrogate pair.", "Send UTF-8."),
-            ("json_duplicate_member", "A name twice in one object.", "Send it once."), ("json_too_deep", "More than 32 levels.", "Send less."),
+            ("json_duplicate_member", "A name twice in one object.", "Send it once."),
+            ("json_too_deep", "More than 32 levels.", "Send less."),
             ("json_too_many_members", "Too many values.", "Send less."), ("json_too_large", "Too large.", "Send less."),
-            ("json_trailing_bytes", "Something follows the value.", "Send one value."), ("not_found", "Nothing at this path.", "See /openapi.json."),
-            ("method_not_allowed", "The path does not take this method.", "See `Allow`."), ("token_missing", "A bearer token is needed.", "Send one."),
-            ("session_unknown", "No such live session of this account.", "List them."), ("operator_required", "Only for operators.", "A token with `gatehouse:admin`."),
+            ("json_trailing_bytes", "Something follows the value.", "Send one value."),
+            ("not_found", "Nothing at this path.", "See /openapi.json."),
+            ("method_not_allowed", "The path does not take this method.", "See `Allow`."),
+            ("token_missing", "A bearer token is needed.", "Send one."),
+            ("session_unknown", "No such live session of this account.", "List them."),
+            ("operator_required", "Only for operators.", "A token with `gatehouse:admin`."),
             ("user_unknown", "No such user.", "`gatehouse user list`."), ("key_unknown", "No such key in force.", "`gatehouse key list`."),
             ("proof_unsupported", "Proofs of possession come in a later version.", "Leave it out."),
             ("faulty_resources", "Resource files have mistakes; nothing was changed.", "Read `problems`."),
@@ -126,20 +150,41 @@ enum ErrorCatalogue {
         ])
 
     private static let gateway = Section(
-        title: "The gateway and forward-auth", introduction: "Beside the reasons of access tokens.",
+        title: "The gateway and forward-auth",
+        introduction: "Beside the reasons of access tokens. docs/guides/routes.md has the rules.",
         rows: [
-            ("no_route", "No route matches host and path.", "See docs/guides/routes.md."), ("malformed_path", "The path has two readings.", "See docs/guides/routes.md."),
-            ("ambiguous_path", "Decoded, the path leads to another route.", "Write it without escapes."), ("malformed_host", "Not exactly one good `Host`.", "Send one."),
-            ("malformed_method", "The method is no token.", "Send a method."), ("credential_missing", "The route needs a token.", "`Authorization: Bearer TOKEN`."),
-            ("credential_repeated", "Several `Authorization` headers.", "Send one."), ("credential_scheme", "Another scheme than Bearer.", "Use Bearer."),
-            ("credential_malformed", "No token behind the scheme.", "Send one."), ("role_missing", "The route wants a role.", "Grant it, and let the resource `include_roles`."),
+            ("no_route", "No route matches host and path.", "`gatehouse verdict route` tells."),
+            ("not_origin_form", "The target does not begin with a slash.", ""), ("path_too_long", "The path is over 4 KiB.", ""),
+            ("query_too_long", "The query is over 8 KiB.", ""),
+            ("byte_not_allowed", "A backslash, `#`, or a byte outside printable ASCII.", ""),
+            ("empty_segment", "Two slashes in a row.", ""), ("dot_segment", "A segment of one or two dots.", ""),
+            ("path_parameter", "A `;` in the path.", ""), ("broken_escape", "A `%` without two hexadecimal digits.", ""),
+            ("escape_not_allowed", "An escape for what needs none, or must not be hidden.", "Write the character itself."),
+            ("escape_not_utf8", "Escapes that are no UTF-8.", ""),
+            ("ambiguous_path", "Decoded, the path leads to another route.", "Write it without escapes."),
+            ("malformed_host", "Not exactly one good `Host`.", "Send one."), ("malformed_method", "The method is no token.", ""),
+            ("credential_missing", "The route needs a token.", "`Authorization: Bearer TOKEN`."),
+            ("credential_repeated", "Several `Authorization` headers.", "Send one."),
+            ("credential_scheme", "Another scheme than Bearer.", "Use Bearer."),
+            ("credential_malformed", "No token behind the scheme.", "Send one."),
+            ("role_required", "The route wants a role.", "Grant it, and let the resource `include_roles`."),
             ("client_not_allowed", "The route takes other clients.", "See its `require`."),
+            ("not_allowed", "A rule of the route is not met.", "See its `require`."),
+            ("invalid_token", "The token is bad.", "The log has the reason."),
             ("identity_not_representable", "A name in the token cannot stand in a header.", "Use `identity: jwt`."),
             ("identity_token_unavailable", "No key to sign the identity with.", "See /health/ready."),
             ("forwarded_by_stranger", "`X-Forwarded-*` from a peer outside `trusted_proxies`.", "Name the proxy there."),
             ("forwarded_incomplete", "Method, URI and host are needed together, each once.", "Configure the proxy."),
-            ("bad_gateway", "The service refused the connection, closed it, or answered what is no HTTP.", "Look at the service."),
-            ("upstream_busy", "All connections to the service are in use.", "Scale it."), ("gateway_timeout", "The service took too long.", "Look at the service."),
+            ("decision_unresolved", "What the decision waited for did not come in time.", "See /health/ready."),
+            ("upstream_refused", "The service refused the connection, or has no address. 502", "Is it running?"),
+            ("upstream_reset", "The service closed the connection without an answer. 502", "See its log."),
+            ("upstream_cut", "The service's answer broke off.", "See its log."),
+            ("upstream_invalid_answer", "No valid HTTP. 502", "See its log."),
+            ("upstream_connect_timeout", "No connection in time. 504", "Look at the network."),
+            ("upstream_answer_timeout", "No answer in time. 504", "Look at the service."),
+            ("upstream_busy", "All connections to the service are in use. 503", "Scale it."),
+            ("client_gone", "The client went away first.", ""),
+            ("internal_error", "A fault of the gateway's own.", "Report it, with the trace id."),
         ])
 
     private static let operating = Section(
@@ -152,14 +197,22 @@ enum ErrorCatalogue {
     private static let framing = Section(
         title: "HTTP framing", introduction: "Refused by the listener before anything else looks at it; the connection closes.",
         rows: [
-            ("request_line", "Not `METHOD /target HTTP/1.1`.", ""), ("method", "The method is no token.", ""), ("target", "Not in origin-form.", ""),
-            ("version", "Not HTTP/1.0 or 1.1.", ""), ("uri_too_long", "Request line over 8 KiB.", ""), ("headers_too_large", "Headers over 32 KiB.", ""),
-            ("too_many_fields", "More than 100 fields.", ""), ("bare_lf", "LF without CR.", ""), ("bare_cr", "CR without LF.", ""), ("obsolete_fold", "A folded line.", ""),
-            ("space_before_colon", "White space before the colon.", ""), ("field_name", "The name is no token.", ""), ("field_value", "A control byte.", ""),
+            ("request_line", "Not `METHOD /target HTTP/1.1`.", ""), ("method", "The method is no token.", ""),
+            ("target", "Not in origin-form.", ""),
+            ("version", "Not HTTP/1.0 or 1.1.", ""), ("uri_too_long", "Request line over 8 KiB.", ""),
+            ("headers_too_large", "Headers over 32 KiB.", ""),
+            ("too_many_fields", "More than 100 fields.", ""), ("bare_lf", "LF without CR.", ""), ("bare_cr", "CR without LF.", ""),
+            ("obsolete_fold", "A folded line.", ""),
+            ("space_before_colon", "White space before the colon.", ""), ("field_name", "The name is no token.", ""),
+            ("field_value", "A control byte.", ""),
             ("missing_host", "No `Host`.", ""), ("repeated_host", "Two `Host`s.", ""), ("bad_host", "No host name.", ""),
-            ("both_lengths", "`Content-Length` and `Transfer-Encoding`.", ""), ("repeated_content_length", "Two lengths.", ""), ("content_length", "No number.", ""),
-            ("transfer_encoding", "Another coding than `chunked`.", ""), ("transfer_encoding_in_1_0", "HTTP/1.0 with `Transfer-Encoding`.", ""),
-            ("expectation", "Another expectation than `100-continue`.", ""), ("chunk_size", "A bad chunk size.", ""), ("chunk_extension", "A chunk extension too long.", ""),
-            ("chunk_end", "A chunk without its end.", ""), ("trailer", "Bad or too many trailers.", ""), ("status_line", "From a service: no status line.", ""),
+            ("both_lengths", "`Content-Length` and `Transfer-Encoding`.", ""), ("repeated_content_length", "Two lengths.", ""),
+            ("content_length", "No number.", ""),
+            ("transfer_encoding", "Another coding than `chunked`.", ""),
+            ("transfer_encoding_in_1_0", "HTTP/1.0 with `Transfer-Encoding`.", ""),
+            ("expectation", "Another expectation than `100-continue`.", ""), ("chunk_size", "A bad chunk size.", ""),
+            ("chunk_extension", "A chunk extension too long.", ""),
+            ("chunk_end", "A chunk without its end.", ""), ("trailer", "Bad or too many trailers.", ""),
+            ("status_line", "From a service: no status line.", ""),
         ])
 }

@@ -33,15 +33,22 @@ enum Main {
 
     static let commands: [Command] = [
         Command(names: ["serve"], usage: "[--config FILE] [--KEY VALUE …]", summary: "run the server", run: ServeCommand.run),
-        Command(names: ["check-config"], usage: "[--config FILE]", summary: "check settings and resource files", run: CheckConfigCommand.run),
-        Command(names: ["apply"], usage: "-f FILE… [--dry-run] [--prune]", summary: "bring the store to what the files say", run: ApplyCommand.run),
+        Command(
+            names: ["check-config"], usage: "[--config FILE]", summary: "check settings and resource files", run: CheckConfigCommand.run),
+        Command(
+            names: ["apply"], usage: "-f FILE… [--dry-run] [--prune]", summary: "bring the store to what the files say",
+            run: ApplyCommand.run),
         Command(names: ["user"], usage: UserCommand.usage, summary: "people", run: UserCommand.run),
         Command(names: ["client"], usage: ClientCommand.usage, summary: "programs", run: ClientCommand.run),
         Command(names: ["session"], usage: SessionCommand.usage, summary: "sign-ins", run: SessionCommand.run),
         Command(names: ["key"], usage: KeyCommand.usage, summary: "signing keys", run: KeyCommand.run),
         Command(names: ["audit"], usage: "[--user NAME] [--limit N]", summary: "security events, newest first", run: AuditCommand.run),
-        Command(names: ["token"], usage: "explain TOKEN [--audience A] [--scope S]", summary: "each check of a token, in order", run: TokenCommand.run),
-        Command(names: ["verdict"], usage: "KIND [--resources FILE]", summary: "judge cases from standard input, offline", run: VerdictCommand.run),
+        Command(
+            names: ["token"], usage: "explain TOKEN [--audience A] [--scope S]", summary: "each check of a token, in order",
+            run: TokenCommand.run),
+        Command(
+            names: ["verdict"], usage: "KIND [--resources FILE]", summary: "judge cases from standard input, offline",
+            run: VerdictCommand.run),
         Command(
             names: ["tune-password-hashing"], usage: "[TARGET, default 250ms]", summary: "find Argon2id parameters for this machine",
             run: TuneCommand.run

@@ -29,7 +29,9 @@ enum MasterKeyFile {
                 throw StartFailure("the store was made with another master key than the one in master_keys. Nothing was changed")
             }
         } else {
-            do { try await store.claim(masterKeyCheck: keys.check(of: identity.id)) } catch { throw StartFailure("the store cannot be written: \(error)") }
+            do { try await store.claim(masterKeyCheck: keys.check(of: identity.id)) } catch {
+                throw StartFailure("the store cannot be written: \(error)")
+            }
         }
         return keys
     }

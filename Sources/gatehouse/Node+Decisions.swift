@@ -64,7 +64,7 @@ extension Node {
 
     /// A short-lived statement about the caller for the service behind a route (`identity: jwt`).
     func identityToken(_ token: AccessToken, _ route: Route, _ now: Instant) -> IdentityToken? {
-        let expiry = min(now + .seconds(60), token.expiresAt)
+        let expiry = min(now + .seconds(60), token.expiresAt + Node.leeway)
         var json = JSONWriter()
         json.object {
             $0.member("iss", settings.issuer.text)

@@ -80,7 +80,9 @@ final class Node: Sendable {
             algorithm: try settings.resolved.text("keys.algorithm"), rotateEvery: settings.keys.rotateEvery,
             jwksMaxAge: settings.keys.jwksMaxAge, tokenLifetimeMax: accessTTL + Node.leeway
         )
-        keys = SigningKeys(store: store, masterKeys: masterKeys, rotation: rotation, environment: environment) { [verifier] in verifier.setKeys($0) }
+        keys = SigningKeys(store: store, masterKeys: masterKeys, rotation: rotation, environment: environment) { [verifier] in
+            verifier.setKeys($0)
+        }
         hashing = try Node.hashing(settings, environment)
         accounts = AccountService(store: store, hashing: hashing)
         clients = ClientDirectory(secrets: clientSecrets)
@@ -119,10 +121,12 @@ final class Node: Sendable {
 
     private static func hashing(_ settings: ServerSettings, _ environment: Environment) throws -> PasswordHashing {
         let wanted = settings.passwords
-        guard let parameters = Argon2Parameters(memoryKiB: wanted.memoryKiB, iterations: wanted.iterations, parallelism: wanted.parallelism) else {
+        guard let parameters = Argon2Parameters(memoryKiB: wanted.memoryKiB, iterations: wanted.iterations, parallelism: wanted.parallelism)
+        else {
             throw StartFailure("passwords: these parameters of Argon2id are out of range together")
         }
-        let pool = try HashPool(threads: wanted.threads ?? ProcessEnvironment.processorCount, queueMax: wanted.queueMax, environment: environment)
+        let pool = try HashPool(
+            threads: wanted.threads ?? ProcessEnvironment.processorCount, queueMax: wanted.queueMax, environment: environment)
         return PasswordHashing(
             hasher: try PasswordHasher(parameters: parameters, environment: environment), pool: pool,
             policy: PasswordPolicy(lengthMin: wanted.lengthMin, issuerHost: settings.issuer.host)

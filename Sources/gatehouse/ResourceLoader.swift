@@ -74,10 +74,14 @@ struct ResourceLoader: Sendable {
             do { existing = try await store.account(canonicalName: names.username, canonicalEmail: nil) } catch { throw .store(error) }
             if existing != nil { continue }
             if let hash = user.passwordHash {
-                guard PasswordHashing.isImportable(hash) else { throw .faulty(["user \(user.username): password_hash has no known format"]) }
+                guard PasswordHashing.isImportable(hash) else {
+                    throw .faulty(["user \(user.username): password_hash has no known format"])
+                }
                 request.passwordHashes[names.username] = hash
             } else if let password = user.password {
-                do { request.passwordHashes[names.username] = try await hashing.hash(password, username: user.username, email: user.email) } catch {
+                do {
+                    request.passwordHashes[names.username] = try await hashing.hash(password, username: user.username, email: user.email)
+                } catch {
                     throw .faulty(["user \(user.username): the password is refused: \(error)"])
                 }
             }
@@ -90,7 +94,8 @@ struct ResourceLoader: Sendable {
         _ files: [(path: String, content: [UInt8])], prune: Bool, dryRun: Bool, traceID: String
     ) async -> AdminEndpoints.ApplyAnswer {
         do throws(Failure) {
-            let result = try await apply(files.map { ResourceFile(path: $0.path, bytes: $0.content) }, prune: prune, dryRun: dryRun, traceID: traceID)
+            let result = try await apply(
+                files.map { ResourceFile(path: $0.path, bytes: $0.content) }, prune: prune, dryRun: dryRun, traceID: traceID)
             return .applied(result.changes)
         } catch {
             switch error {

@@ -32,7 +32,8 @@ final class Server: Sendable {
         var servers: [(name: String, server: EdgeServer, tls: EdgeTLS?)] = []
         do {
             let plan: [(String, ServerSettings.Listener, any EdgeResponder)] = [
-                ("auth", listeners.auth, shells.auth), ("gateway", listeners.gateway, try shells.gateway(group)), ("admin", listeners.admin, shells.admin),
+                ("auth", listeners.auth, shells.auth), ("gateway", listeners.gateway, try shells.gateway(group)),
+                ("admin", listeners.admin, shells.admin),
             ]
             for (name, listener, responder) in plan {
                 let tls = try listener.tls.map { try EdgeTLS(certificate: $0.certificate, key: $0.key) }
@@ -43,7 +44,8 @@ final class Server: Sendable {
             }
             Files.makeFolder(of: listeners.controlPath)
             let control = try await EdgeServer.start(
-                .unix(path: listeners.controlPath), core: EdgeCore(responder: shells.control, limits: EdgeLimits(), environment: node.environment),
+                .unix(path: listeners.controlPath),
+                core: EdgeCore(responder: shells.control, limits: EdgeLimits(), environment: node.environment),
                 group: group
             )
             servers.append(("control", control, nil))

@@ -83,10 +83,14 @@ struct Shells {
     }
 
     private static func declare(_ metrics: Metrics, _ node: Node) {
-        metrics.declare("gatehouse_requests_total", "Requests of the API, by endpoint, status and reason.", labels: ["endpoint", "status", "reason"])
+        metrics.declare(
+            "gatehouse_requests_total", "Requests of the API, by endpoint, status and reason.", labels: ["endpoint", "status", "reason"])
         metrics.declare("gatehouse_validations_total", "Tokens validated, by outcome.", labels: ["outcome"])
-        metrics.declare("gatehouse_proxied_total", "Requests at the gateway, by route, status and reason.", labels: ["route", "status", "reason"])
-        metrics.gauge("gatehouse_revocations", "Entries in the replica of the revocations.") { Int64(node.verifier.revocations.current.count) }
+        metrics.declare(
+            "gatehouse_proxied_total", "Requests at the gateway, by route, status and reason.", labels: ["route", "status", "reason"])
+        metrics.gauge("gatehouse_revocations", "Entries in the replica of the revocations.") {
+            Int64(node.verifier.revocations.current.count)
+        }
         metrics.gauge("gatehouse_verification_cache_bytes", "Bytes in the cache of verified tokens.") { Int64(node.verifier.cacheBytes) }
         metrics.gauge("gatehouse_password_hashes_waiting", "Password hashes that wait for a thread.") { Int64(node.hashing.queued) }
         metrics.gauge("gatehouse_revocations_age_milliseconds", "Age of the replica of the revocations.") {

@@ -81,7 +81,9 @@ struct LoginFlowTests {
         Bad(name: "an array", body: "[]", status: 400, error: "invalid_request"),
         Bad(name: "a member twice", body: #"{"username":"alice","username":"bob","password":"x"}"#, status: 400, error: "invalid_request"),
         Bad(name: "a trailing comma", body: #"{"username":"alice","password":"x",}"#, status: 400, error: "invalid_request"),
-        Bad(name: "100 deep", body: String(repeating: "[", count: 100) + String(repeating: "]", count: 100), status: 400, error: "invalid_request"),
+        Bad(
+            name: "100 deep", body: String(repeating: "[", count: 100) + String(repeating: "]", count: 100), status: 400,
+            error: "invalid_request"),
         Bad(name: "a wrong type", body: #"{"username":1,"password":"x"}"#, status: 400, error: "invalid_request"),
         Bad(name: "null", body: #"{"username":null,"password":"x"}"#, status: 400, error: "invalid_request"),
         Bad(name: "a NUL", body: #"{"username":"alice\u0000","password":"x"}"#, status: 400, error: "invalid_request"),
@@ -90,17 +92,28 @@ struct LoginFlowTests {
         Bad(name: "an empty password", body: #"{"username":"alice","password":""}"#, status: 400, error: "invalid_request"),
         Bad(name: "an unknown mechanism", body: #"{"mechanism":"magic","credential":{}}"#, status: 400, error: "unsupported_mechanism"),
         Bad(name: "an unknown provider", body: #"{"provider":"acme"}"#, status: 400, error: "unknown_provider"),
-        Bad(name: "an unknown scope", body: #"{"username":"alice","password":"correct-horse-battery","scope":"moon"}"#, status: 400, error: "invalid_scope"),
-        Bad(name: "a malformed scope", body: #"{"username":"alice","password":"correct-horse-battery","scope":"a  b"}"#, status: 400, error: "invalid_scope"),
+        Bad(
+            name: "an unknown scope", body: #"{"username":"alice","password":"correct-horse-battery","scope":"moon"}"#, status: 400,
+            error: "invalid_scope"),
+        Bad(
+            name: "a malformed scope", body: #"{"username":"alice","password":"correct-horse-battery","scope":"a  b"}"#, status: 400,
+            error: "invalid_scope"),
         Bad(
             name: "an unknown audience", body: #"{"username":"alice","password":"correct-horse-battery","audience":"moon"}"#, status: 400,
             error: "invalid_target"
         ),
-        Bad(name: "an unknown client", body: #"{"username":"alice","password":"x","client_id":"nobody"}"#, status: 401, error: "invalid_client"),
-        Bad(name: "a client without login", body: #"{"username":"alice","password":"x","client_id":"web"}"#, status: 400, error: "unauthorized_client"),
-        Bad(name: "a confidential client without its secret", body: #"{"username":"alice","password":"x","client_id":"till"}"#, status: 401, error: "invalid_client"),
         Bad(
-            name: "a confidential client with a wrong secret", body: #"{"username":"alice","password":"x","client_id":"till","client_secret":"no"}"#,
+            name: "an unknown client", body: #"{"username":"alice","password":"x","client_id":"nobody"}"#, status: 401,
+            error: "invalid_client"),
+        Bad(
+            name: "a client without login", body: #"{"username":"alice","password":"x","client_id":"web"}"#, status: 400,
+            error: "unauthorized_client"),
+        Bad(
+            name: "a confidential client without its secret", body: #"{"username":"alice","password":"x","client_id":"till"}"#, status: 401,
+            error: "invalid_client"),
+        Bad(
+            name: "a confidential client with a wrong secret",
+            body: #"{"username":"alice","password":"x","client_id":"till","client_secret":"no"}"#,
             status: 401, error: "invalid_client"
         ),
     ]

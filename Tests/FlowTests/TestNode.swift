@@ -140,7 +140,9 @@ extension TestNode {
         await post("/login", "{\"username\":\"\(username)\",\"password\":\"\(password)\"\(more)}")
     }
 
-    func refresh(_ token: String, more: String = "") async -> Answer { await post("/token/refresh", "{\"refresh_token\":\"\(token)\"\(more)}") }
+    func refresh(_ token: String, more: String = "") async -> Answer {
+        await post("/token/refresh", "{\"refresh_token\":\"\(token)\"\(more)}")
+    }
 
     func validate(_ token: String, more: String = "") async -> Answer { await post("/validate", "{\"token\":\"\(token)\"\(more)}") }
 

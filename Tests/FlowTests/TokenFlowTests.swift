@@ -1,7 +1,7 @@
 import AuthCore
 import Store
-import TokenKeys
 import Testing
+import TokenKeys
 
 @testable import gatehouse
 
@@ -99,19 +99,25 @@ struct TokenFlowTests {
     func logoutByAccessToken() async throws {
         let test = try await TestNode.start()
         let (first, second) = (await test.login(), await test.login())
-        let everywhere = await test.send("POST", "/logout", Array(#"{"everywhere":true}"#.utf8), headers: [("content-type", "application/json")] + test.bearer(first.text("access_token")))
+        let everywhere = await test.send(
+            "POST", "/logout", Array(#"{"everywhere":true}"#.utf8),
+            headers: [("content-type", "application/json")] + test.bearer(first.text("access_token")))
         #expect(everywhere.status == 403)
         #expect(await test.send("POST", "/logout", headers: test.bearer(first.text("access_token"))).status == 204)
         #expect(await !test.isValid(first.text("access_token")))
         #expect(await test.isValid(second.text("access_token")))
         let account = await test.login(more: #","scope":"gatehouse:account""#)
-        let all = await test.send("POST", "/logout", Array(#"{"everywhere":true}"#.utf8), headers: [("content-type", "application/json")] + test.bearer(account.text("access_token")))
+        let all = await test.send(
+            "POST", "/logout", Array(#"{"everywhere":true}"#.utf8),
+            headers: [("content-type", "application/json")] + test.bearer(account.text("access_token")))
         #expect(all.status == 204)
         for tokens in [second, account] { #expect(await !test.isValid(tokens.text("access_token"))) }
     }
 
     /// What ends tokens, and through which door.
-    enum Ending: String, CaseIterable, Sendable { case disabled, passwordChanged, deleted, endedByOperator, everywhere, roleTaken, clientDisabled }
+    enum Ending: String, CaseIterable, Sendable {
+        case disabled, passwordChanged, deleted, endedByOperator, everywhere, roleTaken, clientDisabled
+    }
 
     @Test("matrix: whatever ends an account's right is seen by the next validation", arguments: Ending.allCases)
     func endings(_ ending: Ending) async throws {
@@ -152,12 +158,14 @@ struct TokenFlowTests {
         #expect(await test.validate(token).text("reason") == "expired")
     }
 
-    @Test("what is asked of a token is checked: audience, scope, acr, age", arguments: [
-        (#","audience":"orders""#, ""), (#","audience":["reports","orders"]"#, ""), (#","audience":"reports""#, "wrong_audience"),
-        (#","scope":"orders:read""#, ""), (#","scope":"orders:read reports:read""#, "insufficient_scope"), (#","scope":"orders"#, "-"),
-        (#","scope":"orders:rea""#, "insufficient_scope"), (#","acr_values":"99""#, "insufficient_authentication"),
-        (#","max_age":0"#, "insufficient_authentication"), (#","max_age":3600"#, ""),
-    ])
+    @Test(
+        "what is asked of a token is checked: audience, scope, acr, age",
+        arguments: [
+            (#","audience":"orders""#, ""), (#","audience":["reports","orders"]"#, ""), (#","audience":"reports""#, "wrong_audience"),
+            (#","scope":"orders:read""#, ""), (#","scope":"orders:read reports:read""#, "insufficient_scope"), (#","scope":"orders"#, "-"),
+            (#","scope":"orders:rea""#, "insufficient_scope"), (#","acr_values":"99""#, "insufficient_authentication"),
+            (#","max_age":0"#, "insufficient_authentication"), (#","max_age":3600"#, ""),
+        ])
     func requirements(_ more: String, _ reason: String) async throws {
         let test = try await TestNode.start()
         let token = await test.login().text("access_token")

@@ -10,7 +10,8 @@ struct GrantCredentialTests {
 
     private func grant(_ id: UInt8 = 1, secret: UInt8 = 5, client: Identifier = "c1") -> Grant {
         Grant(
-            id: Identifier(Base64URL.encode([UInt8](repeating: id, count: 16))), sessionID: "s", accountID: "a", clientUID: client, clientID: "app",
+            id: Identifier(Base64URL.encode([UInt8](repeating: id, count: 16))), sessionID: "s", accountID: "a", clientUID: client,
+            clientID: "app",
             scope: .none, audiences: [], secret: Secret([UInt8](repeating: secret, count: 32)),
             rotation: RefreshRotation(startedAt: Instant(seconds: 0)), createdAt: Instant(seconds: 0), expiresAt: Instant(seconds: 1)
         )

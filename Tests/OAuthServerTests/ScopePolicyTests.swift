@@ -12,7 +12,9 @@ struct ScopePolicyTests {
             resource.scopes = ScopeSet(parsing: scopes) ?? .none
             document.resources.append(resource)
         }
-        for (name, scopes) in [("customer", "orders:read orders:write"), ("support", "orders:read reports:read"), ("admin", "gatehouse:admin")] {
+        for (name, scopes) in [
+            ("customer", "orders:read orders:write"), ("support", "orders:read reports:read"), ("admin", "gatehouse:admin"),
+        ] {
             var role = RoleDefinition(name: Identifier(name))
             role.scopes = ScopeSet(parsing: scopes) ?? .none
             document.roles.append(role)
@@ -24,7 +26,8 @@ struct ScopePolicyTests {
         var definition = ClientDefinition(id: "app")
         definition.scopes = scopes.flatMap { ScopeSet(parsing: $0) } ?? .none
         return Client(
-            uid: "u", id: "app", definition: definition, secretHashes: [], isDisabled: false, epoch: 1, managedBy: scopes == nil ? .builtIn : .file
+            uid: "u", id: "app", definition: definition, secretHashes: [], isDisabled: false, epoch: 1,
+            managedBy: scopes == nil ? .builtIn : .file
         )
     }
 
@@ -41,13 +44,19 @@ struct ScopePolicyTests {
 
     static let rows: [Row] = [
         Row(name: "nothing asked: all of the roles", scope: "orders:read orders:write", granted: ["orders"]),
-        Row(name: "two roles", roles: ["customer", "support"], scope: "orders:read orders:write reports:read", granted: ["orders", "reports"]),
+        Row(
+            name: "two roles", roles: ["customer", "support"], scope: "orders:read orders:write reports:read",
+            granted: ["orders", "reports"]),
         Row(name: "no role: no scope, for the issuer", roles: [], scope: "", granted: ["https://i"]),
         Row(name: "an unknown role grants nothing", roles: ["ghost"], scope: "", granted: ["https://i"]),
         Row(name: "fewer asked", requested: "orders:read", scope: "orders:read", granted: ["orders"]),
         Row(name: "more asked than granted", requested: "orders:read reports:read", scope: "orders:read", granted: ["orders"]),
-        Row(name: "nothing of Gatehouse's own without asking", roles: ["customer", "admin"], scope: "orders:read orders:write", granted: ["orders"]),
-        Row(name: "everybody may ask for their own account", requested: "gatehouse:account", scope: "gatehouse:account", granted: ["gatehouse"]),
+        Row(
+            name: "nothing of Gatehouse's own without asking", roles: ["customer", "admin"], scope: "orders:read orders:write",
+            granted: ["orders"]),
+        Row(
+            name: "everybody may ask for their own account", requested: "gatehouse:account", scope: "gatehouse:account",
+            granted: ["gatehouse"]),
         Row(name: "identity scopes have no resource", requested: "openid orders:read", scope: "openid orders:read", granted: ["orders"]),
         Row(name: "an audience narrows", audiences: ["orders"], roles: ["support"], scope: "orders:read", granted: ["orders"]),
         Row(name: "the client limits", client: "orders:read", scope: "orders:read", granted: ["orders"]),
@@ -57,17 +66,21 @@ struct ScopePolicyTests {
     @Test("table", arguments: rows)
     func table(_ row: Row) throws {
         let access = try policy.grant(
-            requested: row.requested.flatMap { ScopeSet(parsing: $0) }, audiences: row.audiences, roles: row.roles, client: client(row.client)
+            requested: row.requested.flatMap { ScopeSet(parsing: $0) }, audiences: row.audiences, roles: row.roles,
+            client: client(row.client)
         )
         #expect(access.scope == ScopeSet(parsing: row.scope))
         #expect(access.audiences == row.granted)
     }
 
-    @Test("refused", arguments: [
-        ("moon", [], OAuthError.Reason.scopeUnknown), ("reports:read", [], .scopeNotGranted), ("orders:read", ["moon"], .audienceUnknown),
-        ("gatehouse:account orders:read", [], .scopeMixesGatehouse), ("gatehouse:account", ["orders"], .scopeNotGranted),
-        ("gatehouse:admin", [], .scopeNotGranted),
-    ] as [(String, [Identifier], OAuthError.Reason)])
+    @Test(
+        "refused",
+        arguments: [
+            ("moon", [], OAuthError.Reason.scopeUnknown), ("reports:read", [], .scopeNotGranted),
+            ("orders:read", ["moon"], .audienceUnknown),
+            ("gatehouse:account orders:read", [], .scopeMixesGatehouse), ("gatehouse:account", ["orders"], .scopeNotGranted),
+            ("gatehouse:admin", [], .scopeNotGranted),
+        ] as [(String, [Identifier], OAuthError.Reason)])
     func refused(_ requested: String, _ audiences: [Identifier], _ reason: OAuthError.Reason) {
         do throws(OAuthError) {
             _ = try policy.grant(requested: ScopeSet(parsing: requested), audiences: audiences, roles: ["customer"], client: client(nil))

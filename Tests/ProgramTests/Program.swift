@@ -13,7 +13,8 @@ final class Program: @unchecked Sendable {
 
     static let binary: URL = {
         // The test bundle lies beside the program that was built with it.
-        Bundle.allBundles.map(\.bundleURL).first { $0.pathExtension == "xctest" }?.deletingLastPathComponent().appendingPathComponent("gatehouse")
+        Bundle.allBundles.map(\.bundleURL).first { $0.pathExtension == "xctest" }?.deletingLastPathComponent().appendingPathComponent(
+            "gatehouse")
             ?? URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().appendingPathComponent("gatehouse")
     }()
 
@@ -125,7 +126,9 @@ final class Program: @unchecked Sendable {
     }
 
     /// One request on a connection of its own; nothing when there was no answer, or only a part of one.
-    func send(_ method: String, _ path: String, _ json: String = "", headers: [String] = [], port: Int? = nil) -> (status: Int, json: JSONObject)? {
+    func send(_ method: String, _ path: String, _ json: String = "", headers: [String] = [], port: Int? = nil) -> (
+        status: Int, json: JSONObject
+    )? {
         var head = "\(method) \(path) HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n"
         for header in headers { head += header + "\r\n" }
         if !json.isEmpty { head += "content-type: application/json\r\ncontent-length: \(json.utf8.count)\r\n" }
@@ -135,7 +138,9 @@ final class Program: @unchecked Sendable {
 
     static func parse(_ answer: [UInt8]) -> (status: Int, json: JSONObject)? {
         let text = String(decoding: answer, as: UTF8.self)
-        guard text.hasPrefix("HTTP/1.1 "), let status = Int(text.dropFirst(9).prefix(3)), let split = text.range(of: "\r\n\r\n") else { return nil }
+        guard text.hasPrefix("HTTP/1.1 "), let status = Int(text.dropFirst(9).prefix(3)), let split = text.range(of: "\r\n\r\n") else {
+            return nil
+        }
         let body = text[split.upperBound...]
         guard let length = text[..<split.lowerBound].split(separator: "\r\n").first(where: { $0.hasPrefix("content-length:") }) else {
             return status == 204 ? (status, JSONObject()) : nil
@@ -157,7 +162,8 @@ enum Socket {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
         }
         guard status == 0 else { return nil }
-        guard request.withUnsafeBytes({ Foundation.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }) == request.count else { return nil }
+        guard request.withUnsafeBytes({ Foundation.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }) == request.count
+        else { return nil }
         var answer: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 16_384)
         while true {

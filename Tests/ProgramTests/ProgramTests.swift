@@ -58,7 +58,8 @@ struct ProgramTests {
         program.signal(SIGHUP)
         try wait { program.log.contains("resources_refused") }
         #expect(login("alice") == 200)
-        try Data(good.replacingOccurrences(of: "users:", with: "users:\n  - {username: bob, password: correct-horse-battery}").utf8).write(to: file)
+        try Data(good.replacingOccurrences(of: "users:", with: "users:\n  - {username: bob, password: correct-horse-battery}").utf8).write(
+            to: file)
         try wait { login("bob") == 200 }
         program.kill(SIGTERM)
     }
@@ -147,18 +148,22 @@ struct ProgramTests {
 
     private func checkVerdicts() throws {
         let folder = try Program.newFolder()
-        let good = try Program.run(["verdict", "json"], in: folder, input: "{\"id\":1,\"bytes_b64\":\"e30=\"}\n{\"id\":2,\"bytes_b64\":\"ew==\"}\n")
+        let good = try Program.run(
+            ["verdict", "json"], in: folder, input: "{\"id\":1,\"bytes_b64\":\"e30=\"}\n{\"id\":2,\"bytes_b64\":\"ew==\"}\n")
         let lines = good.output.split(separator: "\n").map { (try? JSONReader.read(String($0)))?.object }
         #expect(lines.map { $0?["verdict"]?.string } == ["accept", "reject"])
         #expect(lines.map { $0?["id"]?.int } == [1, 2])
         #expect(good.status == 0)
-        let bad = try Program.run(["verdict", "password"], in: folder, input: "nonsense\n{\"id\":\"p\",\"password\":\"correct-horse-battery\",\"username\":\"alice\",\"email\":null}\n")
+        let bad = try Program.run(
+            ["verdict", "password"], in: folder,
+            input: "nonsense\n{\"id\":\"p\",\"password\":\"correct-horse-battery\",\"username\":\"alice\",\"email\":null}\n")
         #expect(bad.output.split(separator: "\n").count == 2)
         #expect(bad.output.contains("invalid_case"))
         #expect(bad.status == 2)
         let route = try Program.run(
             ["verdict", "route", "--resources", "resources.yaml"], in: folder,
-            input: "{\"id\":1,\"method\":\"GET\",\"host\":\"x\",\"target_b64\":\"L29yZGVycw==\"}\n{\"id\":2,\"method\":\"GET\",\"host\":\"x\",\"target_b64\":\"L29yZGVycy8uLg==\"}\n"
+            input:
+                "{\"id\":1,\"method\":\"GET\",\"host\":\"x\",\"target_b64\":\"L29yZGVycw==\"}\n{\"id\":2,\"method\":\"GET\",\"host\":\"x\",\"target_b64\":\"L29yZGVycy8uLg==\"}\n"
         )
         #expect(route.output.contains("\"route\":\"orders\""))
         #expect(route.output.contains("malformed"))
@@ -180,11 +185,14 @@ struct ProgramTests {
         for name in ["access_token", "refresh_token"] { secrets.append(try #require(refreshed.json[name]?.string)) }
         _ = program.send("POST", "/token/refresh", #"{"refresh_token":"\#(secrets[4])x"}"#)
         _ = program.send("POST", "/validate", #"{"token":"\#(secrets[3])","scope":"none"}"#)
-        _ = program.send("GET", "/orders?access_token=\(secrets[3])", headers: ["authorization: Bearer \(secrets[3])"], port: program.gatewayPort)
+        _ = program.send(
+            "GET", "/orders?access_token=\(secrets[3])", headers: ["authorization: Bearer \(secrets[3])"], port: program.gatewayPort)
         _ = program.send("GET", "/nothing?password=correct-horse-battery")
         _ = try Program.run(["user", "password", "alice", "--config", "gatehouse.yaml"], in: folder, input: "another-long-password\n")
         _ = try Program.run(["token", "explain", secrets[3], "--config", "gatehouse.yaml"], in: folder)
-        secrets.append(try String(contentsOf: folder.appendingPathComponent("master.key"), encoding: .utf8).trimmingCharacters(in: .whitespacesAndNewlines))
+        secrets.append(
+            try String(contentsOf: folder.appendingPathComponent("master.key"), encoding: .utf8).trimmingCharacters(
+                in: .whitespacesAndNewlines))
         program.kill(SIGTERM)
         let log = program.log
         #expect(log.split(separator: "\n").count > 8)
@@ -193,7 +201,9 @@ struct ProgramTests {
             // Nor the part of a token that would be enough to use it.
             #expect(!log.contains(secret.suffix(24)))
         }
-        for line in log.split(separator: "\n") { #expect((try? JSONReader.read(String(line))) != nil, "one event is one line of JSON: \(line)") }
+        for line in log.split(separator: "\n") {
+            #expect((try? JSONReader.read(String(line))) != nil, "one event is one line of JSON: \(line)")
+        }
     }
 }
 
@@ -208,7 +218,8 @@ private final class Outcomes: Sendable {
 extension Program {
     /// A gauge of the metrics page; 0 when it is not there.
     fileprivate func metric(_ name: String) -> Int {
-        guard let answer = Socket.exchange(Array("GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".utf8), port: adminPort) else { return 0 }
+        guard let answer = Socket.exchange(Array("GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".utf8), port: adminPort)
+        else { return 0 }
         let line = String(decoding: answer, as: UTF8.self).split(separator: "\n").first { $0.hasPrefix(name + " ") }
         return line.flatMap { Int($0.split(separator: " ")[1].trimmingCharacters(in: .whitespacesAndNewlines)) } ?? 0
     }

@@ -148,7 +148,10 @@ struct ProxyTests {
         let trace = "0af7651916cd43dd8448eb211c80319c"
         let proxy = try await ProxyFixture.start([backend.port]) {
             $0.decide = { _, _ in
-                .refuse(AccessRefusal(reason: "expired", response: .error(401, "invalid_token", "It has expired.", traceID: trace), traceID: trace, route: "orders"))
+                .refuse(
+                    AccessRefusal(
+                        reason: "expired", response: .error(401, "invalid_token", "It has expired.", traceID: trace), traceID: trace,
+                        route: "orders"))
             }
         }
         let answer = try await proxy.ask(Self.get)

@@ -24,18 +24,25 @@ struct UpstreamHeadTests {
                         "\(String(decoding: bytes[field.name], as: UTF8.self))=\(String(decoding: bytes[field.value], as: UTF8.self))"
                     }
                 }
-                return "\(head.status) 1.0:\(head.isVersion10) \(fields) \(head.framing) keep:\(head.keepsAlive) rest:\(String(buffer: input))"
+                return
+                    "\(head.status) 1.0:\(head.isVersion10) \(fields) \(head.framing) keep:\(head.keepsAlive) rest:\(String(buffer: input))"
             }
         }
         return "incomplete"
     }
 
     static let rows: [(String, String)] = [
-        ("HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 3\r\n\r\nabc", "200 1.0:false [\"A=b\", \"Content-Length=3\"] length(3) keep:true rest:abc"),
+        (
+            "HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 3\r\n\r\nabc",
+            "200 1.0:false [\"A=b\", \"Content-Length=3\"] length(3) keep:true rest:abc"
+        ),
         ("HTTP/1.0 404 \r\nConnection: keep-alive\r\n\r\n", "404 1.0:true [\"Connection=keep-alive\"] none keep:true rest:"),
         ("HTTP/1.0 200 OK\r\n\r\n", "200 1.0:true [] none keep:false rest:"),
         ("HTTP/1.1 200\r\nConnection: close\r\n\r\n", "200 1.0:false [\"Connection=close\"] none keep:false rest:"),
-        ("HTTP/1.1 200 \u{E9}t\u{E9}\r\nTransfer-Encoding: chunked\r\n\r\n0", "200 1.0:false [\"Transfer-Encoding=chunked\"] chunked keep:true rest:0"),
+        (
+            "HTTP/1.1 200 \u{E9}t\u{E9}\r\nTransfer-Encoding: chunked\r\n\r\n0",
+            "200 1.0:false [\"Transfer-Encoding=chunked\"] chunked keep:true rest:0"
+        ),
         ("HTTP/1.1  200 OK\r\n\r\n", "failure status_line"),
         ("HTTP/1.1 200OK\r\n\r\n", "failure status_line"),
         ("HTTP/1.1 2000 OK\r\n\r\n", "failure status_line"),

@@ -21,11 +21,15 @@ struct RefreshRotationTests {
         Row(name: "past the window a public client gets a new successor", steps: [(1, 0, false), (1, 11, false)], last: .replaced(3)),
         Row(name: "past the window a proved sender gets the same", steps: [(1, 0, true), (1, 100_000, true)], last: .repeated(2)),
         Row(name: "past the retry limit a public client is a replay", steps: [(1, 0, false), (1, 601, false)], last: .replayed),
-        Row(name: "retries do not extend the limit", steps: [(1, 0, false), (1, 300, false), (1, 600, false), (1, 601, false)], last: .replayed),
+        Row(
+            name: "retries do not extend the limit", steps: [(1, 0, false), (1, 300, false), (1, 600, false), (1, 601, false)],
+            last: .replayed),
         Row(name: "a replaced successor is dead", steps: [(1, 0, false), (1, 11, false), (2, 12, false)], last: .replayed),
         Row(name: "the replacement is the current one", steps: [(1, 0, false), (1, 11, false), (3, 12, false)], last: .rotated(4)),
-        Row(name: "an older one is a replay even within the window", steps: [(1, 0, false), (2, 1, false), (1, 2, false)], last: .replayed),
-        Row(name: "an older one is a replay even from a proved sender", steps: [(1, 0, true), (2, 1, true), (1, 2, true)], last: .replayed),
+        Row(
+            name: "an older one is a replay even within the window", steps: [(1, 0, false), (2, 1, false), (1, 2, false)], last: .replayed),
+        Row(
+            name: "an older one is a replay even from a proved sender", steps: [(1, 0, true), (2, 1, true), (1, 2, true)], last: .replayed),
         Row(name: "one ahead of the row is a lost write", steps: [(1, 0, false), (3, 1, false)], last: .aheadOfStore),
         Row(name: "zero was never issued", steps: [(0, 0, false)], last: .replayed),
         Row(name: "a clock that stepped back counts as within the window", steps: [(1, 100, false), (1, 0, false)], last: .repeated(2)),

@@ -13,7 +13,9 @@ struct SQLiteTests {
         return folder
     }
 
-    private func open(_ path: String) throws(StoreError) -> SQLiteDatabase { try SQLiteDatabase(path: path, uptime: Environment.live.uptime) }
+    private func open(_ path: String) throws(StoreError) -> SQLiteDatabase {
+        try SQLiteDatabase(path: path, uptime: Environment.live.uptime)
+    }
 
     @Test("commits are durable: synchronous is FULL on the writer")
     func synchronous() async throws {
@@ -50,7 +52,9 @@ struct SQLiteTests {
         #expect(throws: StoreError.self) { try open(path) }
         let shell = Process()
         shell.executableURL = URL(fileURLWithPath: "/usr/bin/python3")
-        shell.arguments = ["-c", "import sqlite3,sys; print(sqlite3.connect(sys.argv[1]).execute('select count(*) from feed').fetchone())", path]
+        shell.arguments = [
+            "-c", "import sqlite3,sys; print(sqlite3.connect(sys.argv[1]).execute('select count(*) from feed').fetchone())", path,
+        ]
         shell.standardOutput = FileHandle.nullDevice
         try shell.run()
         shell.waitUntilExit()
@@ -68,7 +72,10 @@ struct SQLiteTests {
             let store = SQLStore(database: database, environment: .live) { _ in }
             try await store.prepare()
             for index in 0..<200 {
-                try await store.append(AuditEvent(.signIn, at: Instant(seconds: Int64(index)), source: "test", reason: String(repeating: "x", count: 200), traceID: "t"))
+                try await store.append(
+                    AuditEvent(
+                        .signIn, at: Instant(seconds: Int64(index)), source: "test", reason: String(repeating: "x", count: 200),
+                        traceID: "t"))
             }
             await database.close()
         }

@@ -74,7 +74,8 @@ extension TestStore {
 
     func account(_ name: String, roles: [Identifier] = ["customer"]) async throws -> Account {
         let new = NewAccount(
-            username: name, canonicalUsername: Identifier(name), email: "\(name)@example.com", canonicalEmail: Identifier("\(name)@example.com"),
+            username: name, canonicalUsername: Identifier(name), email: "\(name)@example.com",
+            canonicalEmail: Identifier("\(name)@example.com"),
             passwordHash: Secret("hash"), roles: roles
         )
         guard case .created(let account) = try await store.createAccount(new, event: event(.accountCreated)) else {
@@ -86,7 +87,8 @@ extension TestStore {
     func openSession(_ account: Account, client: Identifier = Client.builtInID) async throws -> (Session, Grant) {
         let request = OpenSession(
             accountID: account.id, accountEpoch: account.epoch, clientID: client,
-            assurance: SessionAssurance(acr: "1", amr: ["pwd"], authenticatedAt: now), scope: ScopeSet(["orders:read"]), audiences: ["orders"],
+            assurance: SessionAssurance(acr: "1", amr: ["pwd"], authenticatedAt: now), scope: ScopeSet(["orders:read"]),
+            audiences: ["orders"],
             idleLifetime: .seconds(30 * 86_400), lifetime: .seconds(90 * 86_400), accessLifetime: .seconds(600), source: "127.0.0.1",
             agent: "test"
         )
@@ -96,7 +98,9 @@ extension TestStore {
         return (session, grant)
     }
 
-    func refresh(_ grant: Grant, _ counter: Int64, proved: Bool = false, client: Identifier = Client.builtInID) async throws -> RefreshOutcome {
+    func refresh(_ grant: Grant, _ counter: Int64, proved: Bool = false, client: Identifier = Client.builtInID) async throws
+        -> RefreshOutcome
+    {
         let presentation = RefreshPresentation(
             grantID: grant.id, counter: counter, clientID: client, senderIsProved: proved,
             windows: RefreshRotation.Windows(reuse: .seconds(10), retryMax: .seconds(600)), idleLifetime: .seconds(30 * 86_400),

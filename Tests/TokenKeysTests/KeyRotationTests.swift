@@ -7,7 +7,8 @@ import TokenKeys
 struct KeyRotationTests {
     static let start = Instant(seconds: 1_000_000)
     let rotation = KeyRotation(
-        algorithm: "ES256", rotateEvery: .seconds(1_000), jwksMaxAge: .seconds(300), tokenLifetimeMax: .seconds(660), clockBound: .seconds(2)
+        algorithm: "ES256", rotateEvery: .seconds(1_000), jwksMaxAge: .seconds(300), tokenLifetimeMax: .seconds(660),
+        clockBound: .seconds(2)
     )
 
     private func spare(_ id: Identifier, at now: Instant, algorithm: String = "ES256") -> SigningKeyRecord {
@@ -81,7 +82,9 @@ struct KeyRotationTests {
                 }
             }
         }
-        step(rotation.plan([], at: Self.start, for: .upkeep, spares: [spare("a", at: Self.start), spare("b", at: Self.start)]), Self.start, 4, 0)
+        step(
+            rotation.plan([], at: Self.start, for: .upkeep, spares: [spare("a", at: Self.start), spare("b", at: Self.start)]), Self.start,
+            4, 0)
         #expect(visited > 5_000)
     }
 }

@@ -62,7 +62,8 @@ package struct PasswordSignIn: Sendable {
             }
             let verification: PasswordHashing.Verification
             do {
-                verification = try await hashing.verify(attempt.password, against: account?.isDisabled == false ? account?.passwordHash : nil)
+                verification = try await hashing.verify(
+                    attempt.password, against: account?.isDisabled == false ? account?.passwordHash : nil)
             } catch {
                 // The try stays counted: whoever floods the pool gains no tries by it.
                 guard case .overloaded(let wait) = error else { return .overloaded(.seconds(1)) }

@@ -38,9 +38,14 @@ public struct JSONReader {
     private var valuesLeft: Int
     private var scratch: [UInt8] = []
 
+    public static func read(_ bytes: [UInt8], limits: Limits = .standard) throws(JSONError) -> JSONValue {
+        try bytes.withUnsafeBufferPointer { read($0, limits: limits) }.get()
+    }
+
     public static func read(_ bytes: some Collection<UInt8>, limits: Limits = .standard) throws(JSONError) -> JSONValue {
         // The closures below cannot carry a typed error, hence the detour over Result.
-        let result = bytes.withContiguousStorageIfAvailable { read($0, limits: limits) }
+        let result =
+            bytes.withContiguousStorageIfAvailable { read($0, limits: limits) }
             ?? Array(bytes).withUnsafeBufferPointer { read($0, limits: limits) }
         return try result.get()
     }
@@ -110,12 +115,14 @@ public struct JSONReader {
         var names = Set<Identifier>()
         skipSpace()
         if take(UInt8(ascii: "}")) { return JSONObject() }
+        members.reserveCapacity(8)
         while true {
             guard next == UInt8(ascii: "\"") else { throw .syntax }
             let name = try string()
             // Few members are compared in place, many through a set: neither is quadratic.
             if members.count < 16 {
-                for member in members where member.name.isSameBytes(as: name) { throw .duplicateMember }
+                // By index: a loop over the members would retain each name and value.
+                for index in members.indices where members[index].name.isSameBytes(as: name) { throw .duplicateMember }
             } else {
                 if names.isEmpty { for member in members { names.insert(Identifier(member.name)) } }
                 if !names.insert(Identifier(name)).inserted { throw .duplicateMember }
@@ -179,13 +186,17 @@ public struct JSONReader {
     private mutating func string() throws(JSONError) -> String {
         position += 1
         let start = position
+        var seen: UInt8 = 0
         while let byte = next {
             if byte == UInt8(ascii: "\"") {
                 let slice = UnsafeBufferPointer(rebasing: input[start..<position])
                 position += 1
+                // ASCII is UTF-8 as it stands; validating costs several times as much.
+                if seen < 0x80 { return String(decoding: slice, as: UTF8.self) }
                 guard let text = String(validating: slice, as: UTF8.self) else { throw .invalidUTF8 }
                 return text
             }
+            seen |= byte
             if byte == UInt8(ascii: "\\") { return try escapedString(from: start) }
             if byte < 0x20 { throw .syntax }
             position += 1

@@ -83,7 +83,7 @@ public struct JSONObject: Sendable, Equatable, Sequence {
     /// The value under exactly this name.
     public subscript(_ name: String) -> JSONValue? {
         get {
-            for member in members where member.name.isSameBytes(as: name) { return member.value }
+            for index in members.indices where members[index].name.isSameBytes(as: name) { return members[index].value }
             return nil
         }
         set {

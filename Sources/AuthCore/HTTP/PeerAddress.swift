@@ -22,6 +22,8 @@ public struct PeerAddress: Hashable, Sendable, CustomStringConvertible {
 
     /// Reads dotted IPv4 or any text form of IPv6, without brackets or zone.
     public init?(_ text: String) {
+        // The C functions read up to a NUL.
+        if text.utf8.contains(0) { return nil }
         var v4 = in_addr()
         if inet_pton(AF_INET, text, &v4) == 1 {
             self.init(v4: UInt32(bigEndian: v4.s_addr))

@@ -87,7 +87,6 @@ extension EdgeConnection {
     func answer(_ response: ResponseFacts) {
         let stays = canStay
         let frame = ResponseWriter.Frame(isHead: isHead, isVersion10: isVersion10, keepsAlive: stays)
-        let allocator = context?.channel.allocator ?? ByteBufferAllocator()
         var status = response.status
         var bytes = ResponseWriter.bytes(response, frame: frame, date: loop.dateLine, allocator: allocator)
         if bytes == nil {

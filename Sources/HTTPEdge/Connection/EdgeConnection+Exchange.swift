@@ -3,9 +3,6 @@ package import NIOCore
 
 /// What an `EdgeExchange` may do with the connection, between `begin` and its last call: `answer`, `finish` or `abort`.
 extension EdgeConnection {
-    /// Makes buffers of the channel's own kind.
-    package var allocator: ByteBufferAllocator { context?.channel.allocator ?? ByteBufferAllocator() }
-
     /// The Date line of this second, with its CRLF.
     package var dateLine: [UInt8] { loop.dateLine }
 

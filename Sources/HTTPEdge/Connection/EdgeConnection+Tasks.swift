@@ -30,7 +30,6 @@ extension EdgeConnection {
             keepsAlive: stays,
             body: isVersion10 ? .untilClose : .chunked
         )
-        let allocator = context?.channel.allocator ?? ByteBufferAllocator()
         guard let bytes = ResponseWriter.bytes(head, frame: frame, date: loop.dateLine, allocator: allocator) else {
             return answer(error(500, "server_error", "The answer could not be written."))
         }

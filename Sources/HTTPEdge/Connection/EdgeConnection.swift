@@ -90,11 +90,17 @@ package final class EdgeConnection: ChannelDuplexHandler, @unchecked Sendable {
     /// The text of `peer`, made once.
     package private(set) lazy var peerText = peer.description
     package var eventLoop: any EventLoop { loop.eventLoop }
-    package var isWritable: Bool { context?.channel.isWritable ?? false }
+    /// Kept here, because asking the channel costs more than the rest of the question.
+    package private(set) var isWritable = true
+    /// Makes buffers of the channel's own kind.
+    package private(set) var allocator = ByteBufferAllocator()
 
     // MARK: Life
 
-    package func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+    package func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        allocator = context.channel.allocator
+    }
 
     package func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
 
@@ -206,7 +212,7 @@ package final class EdgeConnection: ChannelDuplexHandler, @unchecked Sendable {
     }
 
     package func channelWritabilityChanged(context: ChannelHandlerContext) {
-        let isWritable = context.channel.isWritable
+        isWritable = context.channel.isWritable
         unwritableSince = isWritable ? nil : loop.now
         if case .exchanging(let exchange) = phase { exchange.clientWritabilityChanged(isWritable: isWritable) }
         guard isWritable else { return }

@@ -51,7 +51,8 @@ package struct GrantCredential: Sendable, Equatable {
     package init?(_ text: Secret<String>, keys: MasterKeys) {
         let text = text.exposed.utf8
         guard text.count == GrantCredential.textBytes, text.starts(with: GrantCredential.prefix.utf8),
-            let bytes = Base64URL.decode(Array(text.dropFirst(GrantCredential.prefix.utf8.count))), bytes.count == GrantCredential.byteCount,
+            let bytes = Base64URL.decode(Array(text.dropFirst(GrantCredential.prefix.utf8.count))),
+            bytes.count == GrantCredential.byteCount,
             bytes[0] == GrantCredential.version, let kind = Kind(rawValue: bytes[1])
         else { return nil }
         let tagStart = bytes.count - 8

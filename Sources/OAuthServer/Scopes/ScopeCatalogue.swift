@@ -96,7 +96,9 @@ package struct ScopePolicy: Sendable {
     }
 
     /// What a refresh gives: what the grant had, as far as it is still allowed. Narrowing shows here, widening never does.
-    package func refreshed(scope: ScopeSet, audiences: [Identifier], roles: [Identifier], client: Client) throws(OAuthError) -> GrantedAccess {
+    package func refreshed(scope: ScopeSet, audiences: [Identifier], roles: [Identifier], client: Client) throws(OAuthError)
+        -> GrantedAccess
+    {
         let left = scope.intersection(allowed(roles: roles, client: client))
         let owners = audiencesOwning(left)
         let kept = left == scope ? audiences : audiences.filter { owners.contains($0) }
@@ -119,7 +121,8 @@ package struct ScopePolicy: Sendable {
         for audience in audiences where !owners.contains(audience) { owners.append(audience) }
         if owners.contains(ScopeCatalogue.ownResource), owners.count > 1 {
             throw OAuthError(
-                .invalidScope, .scopeMixesGatehouse, "Gatehouse's own scopes cannot be combined with those of another resource in one token."
+                .invalidScope, .scopeMixesGatehouse,
+                "Gatehouse's own scopes cannot be combined with those of another resource in one token."
             )
         }
         return GrantedAccess(scope: scope, audiences: owners.isEmpty ? [issuer] : owners)

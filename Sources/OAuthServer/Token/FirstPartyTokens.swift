@@ -80,7 +80,8 @@ package struct FirstPartyTokens: Sendable {
             accessLifetime: issuer.accessLifetime, source: request.source, agent: request.agent
         )
         let event = AuditEvent(
-            .signIn, at: now, accountID: account.id, clientID: client.id, source: request.source, reason: assurance.amr.joined(separator: "+"),
+            .signIn, at: now, accountID: account.id, clientID: client.id, source: request.source,
+            reason: assurance.amr.joined(separator: "+"),
             traceID: traceID
         )
         let outcome: OpenSessionOutcome
@@ -110,7 +111,9 @@ package struct FirstPartyTokens: Sendable {
         let found: Grant?
         do { found = try await store.grant(credential.grantID) } catch { throw OAuthError(storeError: error) }
         guard let grant = found else { throw FirstPartyTokens.refusal(.refreshGone) }
-        guard credential.isAuthentic(for: grant, issuer: issuer.issuer, keys: masterKeys) else { throw FirstPartyTokens.refusal(.refreshForged) }
+        guard credential.isAuthentic(for: grant, issuer: issuer.issuer, keys: masterKeys) else {
+            throw FirstPartyTokens.refusal(.refreshForged)
+        }
         return (grant, credential)
     }
 
@@ -124,7 +127,8 @@ package struct FirstPartyTokens: Sendable {
             windows: lifetimes.windows, idleLifetime: lifetimes.refreshIdle, accessLifetime: issuer.accessLifetime
         )
         let event = AuditEvent(
-            .refreshReplayed, at: now, clientID: client.client.id, source: source, reason: OAuthError.Reason.refreshReplayed.rawValue, traceID: traceID
+            .refreshReplayed, at: now, clientID: client.client.id, source: source, reason: OAuthError.Reason.refreshReplayed.rawValue,
+            traceID: traceID
         )
         let outcome: RefreshOutcome
         do { outcome = try await store.refresh(presentation, at: now, event: event) } catch { throw OAuthError(storeError: error) }

@@ -31,7 +31,11 @@ extension SQLStore {
             var identity = StoreIdentity(id: "", masterKeyCheck: nil)
             for row in try transaction.query("SELECT name, value FROM meta WHERE name IN ('store_id', 'master_check')") {
                 let value = try row.blob(1)
-                if try row.text(0) == "store_id" { identity.id = Identifier(String(decoding: value, as: UTF8.self)) } else { identity.masterKeyCheck = value }
+                if try row.text(0) == "store_id" {
+                    identity.id = Identifier(String(decoding: value, as: UTF8.self))
+                } else {
+                    identity.masterKeyCheck = value
+                }
             }
             if identity.id == "" { throw .corrupt("the store has no id") }
             return identity

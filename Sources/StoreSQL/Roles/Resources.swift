@@ -12,7 +12,8 @@ extension SQLTransaction {
         var document = ResourceDocument()
         let (manager, state): (SQLValue, SQLValue) = (.text(managedBy?.rawValue), .flag(disabled))
         let definitions = try query(
-            "SELECT kind, definition FROM definitions WHERE disabled = ?2 AND (?1 IS NULL OR managed_by = ?1) ORDER BY kind, name", manager, state
+            "SELECT kind, definition FROM definitions WHERE disabled = ?2 AND (?1 IS NULL OR managed_by = ?1) ORDER BY kind, name", manager,
+            state
         )
         for row in definitions {
             switch DefinitionKind(rawValue: try row.text(0)) {
@@ -32,7 +33,8 @@ extension SQLTransaction {
         for row in clients { document.clients.append(try row.definition(0, ResourceJSON.decodeClient)) }
         guard managedBy != nil else { return document }
         let accounts = try query(
-            "SELECT username, email, roles FROM accounts WHERE disabled = ?2 AND managed_by = ?1 ORDER BY canonical_username", manager, state
+            "SELECT username, email, roles FROM accounts WHERE disabled = ?2 AND managed_by = ?1 ORDER BY canonical_username", manager,
+            state
         )
         for row in accounts {
             var user = UserDefinition(username: try row.text(0))
@@ -183,7 +185,8 @@ private struct Applying {
         for role in stored {
             let left = request.wanted.roles.first { $0.name == role.name }?.scopes ?? .none
             if role.scopes.isSubset(of: left) { continue }
-            for row in try transaction.query("SELECT id, roles FROM accounts WHERE roles <> '[]'") where try row.identifiers(1).contains(role.name) {
+            for row in try transaction.query("SELECT id, roles FROM accounts WHERE roles <> '[]'")
+            where try row.identifiers(1).contains(role.name) {
                 try transaction.raiseEpoch(ofAccount: try row.identifier(0), at: now, margin: margin)
             }
         }
@@ -238,7 +241,8 @@ private struct Applying {
             wantedNames.insert(canonical.username)
             try put(user, canonical: canonical, id: id)
         }
-        let rows = try transaction.query("SELECT id, canonical_username FROM accounts WHERE managed_by = 'file' AND (disabled = 0 OR ?1 = 1)", .flag(request.prune))
+        let rows = try transaction.query(
+            "SELECT id, canonical_username FROM accounts WHERE managed_by = 'file' AND (disabled = 0 OR ?1 = 1)", .flag(request.prune))
         for row in rows where !wantedNames.contains(try row.identifier(1)) {
             let change: AccountChange = request.prune ? .deleted : .disabled(true)
             _ = try transaction.apply(change, to: try row.identifier(0), at: now, margin: margin)

@@ -33,7 +33,9 @@ extension SQLStore {
     package func revocations(after position: FeedPosition, limit: Int) async throws(StoreError) -> FeedBatch? {
         try await read { (transaction) throws(StoreError) in
             let newest = try transaction.position()
-            guard newest.epoch.isSameBytes(as: position.epoch), position.sequence <= newest.sequence, position.sequence >= 0 else { return nil }
+            guard newest.epoch.isSameBytes(as: position.epoch), position.sequence <= newest.sequence, position.sequence >= 0 else {
+                return nil
+            }
             // Rows that were cleaned away behind `position` are past their `until`: nobody can miss them.
             let rows = try transaction.query(
                 "SELECT kind, subject, epoch, until_ms, sequence FROM revocations WHERE sequence > ?1 ORDER BY sequence LIMIT ?2",

@@ -73,7 +73,8 @@ extension SQLStore {
         let secret = environment.randomBytes(32)
         let limits = limits
         return try await write { (transaction) throws(StoreError) in
-            guard let account = try transaction.lockedAccount(request.accountID), !account.isDisabled, account.epoch == request.accountEpoch else {
+            guard let account = try transaction.lockedAccount(request.accountID), !account.isDisabled, account.epoch == request.accountEpoch
+            else {
                 return .accountChanged
             }
             guard let client = try transaction.liveClient(request.clientID) else { return .clientUnavailable }

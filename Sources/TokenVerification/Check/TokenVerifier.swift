@@ -48,7 +48,7 @@ public final class TokenVerifier: Sendable {
 
     /// Decides on one token.
     ///
-    /// For a token that has been verified before, this allocates nothing. With an explanation wanted, the cache is left
+    /// For a token that has been verified before, this allocates once, inside SHA-256. With an explanation wanted, the cache is left
     /// aside, so that every check is made and shown.
     ///
     /// - Parameters:

@@ -63,18 +63,21 @@ public struct VerificationKey: Sendable {
     public func isValidSignature(_ signature: [UInt8], for message: UnsafeBufferPointer<UInt8>) -> Bool {
         switch material {
         case .p256(let key):
+            // Whatever cannot be parsed is no signature.
             guard signature.count == 64, let parsed = try? P256.Signing.ECDSASignature(rawRepresentation: signature) else {
-                return false  // whatever cannot be parsed is no signature
+                return false
             }
             return key.isValidSignature(parsed, for: digest(SHA256.self, message))
         case .p384(let key):
+            // Whatever cannot be parsed is no signature.
             guard signature.count == 96, let parsed = try? P384.Signing.ECDSASignature(rawRepresentation: signature) else {
-                return false  // whatever cannot be parsed is no signature
+                return false
             }
             return key.isValidSignature(parsed, for: digest(SHA384.self, message))
         case .p521(let key):
+            // Whatever cannot be parsed is no signature.
             guard signature.count == 132, let parsed = try? P521.Signing.ECDSASignature(rawRepresentation: signature) else {
-                return false  // whatever cannot be parsed is no signature
+                return false
             }
             return key.isValidSignature(parsed, for: digest(SHA512.self, message))
         case .ed25519(let key):

@@ -17,7 +17,8 @@ package struct AdminEndpoints: Sendable {
     /// Called after clients or resources have changed, before the answer.
     let reload: @Sendable () async throws(StoreError) -> Void
     /// Brings the store to what files say; nothing is written for a dry run.
-    let apply: @Sendable (_ files: [(path: String, content: [UInt8])], _ prune: Bool, _ dryRun: Bool, _ traceID: String) async -> ApplyAnswer
+    let apply:
+        @Sendable (_ files: [(path: String, content: [UInt8])], _ prune: Bool, _ dryRun: Bool, _ traceID: String) async -> ApplyAnswer
 
     /// What came of an apply.
     package enum ApplyAnswer: Sendable {
@@ -29,9 +30,10 @@ package struct AdminEndpoints: Sendable {
     package init(
         store: any Store, accounts: AccountService, keys: SigningKeys, clientSecrets: ClientSecrets, verifier: TokenVerifier,
         environment: Environment, reload: @escaping @Sendable () async throws(StoreError) -> Void,
-        apply: @escaping @Sendable (
-            _ files: [(path: String, content: [UInt8])], _ prune: Bool, _ dryRun: Bool, _ traceID: String
-        ) async -> ApplyAnswer
+        apply:
+            @escaping @Sendable (
+                _ files: [(path: String, content: [UInt8])], _ prune: Bool, _ dryRun: Bool, _ traceID: String
+            ) async -> ApplyAnswer
     ) {
         self.store = store
         self.accounts = accounts
@@ -48,7 +50,9 @@ package struct AdminEndpoints: Sendable {
     /// The largest apply: all files together, in bytes.
     static let applyBytesMax = 4_194_304
 
-    func event(_ kind: AuditEvent.Kind, _ request: APIRequest, account: Identifier? = nil, client: Identifier? = nil, _ reason: String) -> AuditEvent {
+    func event(_ kind: AuditEvent.Kind, _ request: APIRequest, account: Identifier? = nil, client: Identifier? = nil, _ reason: String)
+        -> AuditEvent
+    {
         AuditEvent(
             kind, at: request.now, accountID: account, clientID: client, source: "operator", reason: reason, traceID: request.traceID
         )
@@ -113,7 +117,9 @@ extension AdminEndpoints {
                 if let name = query["user"] { account = try await self.account(named: name).id }
                 let before = query["before"].flatMap { Int64($0) }
                 let limit = query["limit"].flatMap { Int($0) } ?? 100
-                let events = try await stored { () async throws(StoreError) in try await store.events(before: before, limit: limit, account: account) }
+                let events = try await stored { () async throws(StoreError) in
+                    try await store.events(before: before, limit: limit, account: account)
+                }
                 var json = JSONWriter()
                 json.object {
                     $0.array("events") { list in
@@ -174,7 +180,8 @@ extension AdminEndpoints {
             Endpoint("POST", "/admin/token/revoke") { (request) throws(APIError) in
                 let body = try request.json(["jti", "expires_at"])
                 let id = try body.requiredText("jti", bytesMax: 255)
-                let expiry = try body.wholeNumber("expires_at", 0...253_402_300_799).map { Instant(seconds: $0) } ?? request.now + .seconds(86_400)
+                let expiry =
+                    try body.wholeNumber("expires_at", 0...253_402_300_799).map { Instant(seconds: $0) } ?? request.now + .seconds(86_400)
                 let event = event(.tokenRevoked, request, id)
                 try await stored { () async throws(StoreError) in try await store.revokeToken(Identifier(id), until: expiry, event: event) }
                 return ResponseFacts(status: 204)

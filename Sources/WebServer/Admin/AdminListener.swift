@@ -52,7 +52,9 @@ package struct AdminListener: EdgeResponder {
             if path.elementsEqual("/health/live".utf8) { return .answer(ResponseFacts.json(200, Array("{\"status\":\"ok\"}".utf8))) }
             if path.elementsEqual("/health/ready".utf8) { return .answer(ready()) }
             if path.elementsEqual("/metrics".utf8) {
-                let headers = [(name: "content-type", value: "text/plain; version=0.0.4; charset=utf-8"), (name: "cache-control", value: "no-store")]
+                let headers = [
+                    (name: "content-type", value: "text/plain; version=0.0.4; charset=utf-8"), (name: "cache-control", value: "no-store"),
+                ]
                 return .answer(ResponseFacts(status: 200, headers: headers, body: Array(metrics().utf8)))
             }
         }

@@ -11,7 +11,9 @@ extension AdminEndpoints {
                 let limit = query["limit"].flatMap { Int($0) } ?? 100
                 let found = try await stored { () async throws(StoreError) in try await store.accounts(after: after, limit: limit) }
                 var json = JSONWriter()
-                json.object { $0.array("users") { list in for account in found { list.object { AdminEndpoints.write(account, to: &$0) } } } }
+                json.object {
+                    $0.array("users") { list in for account in found { list.object { AdminEndpoints.write(account, to: &$0) } } }
+                }
                 return .json(200, json.bytes)
             },
             Endpoint("POST", "/admin/users") { (request) throws(APIError) in try await createUser(request) },

@@ -9,7 +9,9 @@ extension AdminEndpoints {
             Endpoint("GET", "/admin/clients") { (request) throws(APIError) in
                 let found = try await stored { () async throws(StoreError) in try await store.clients() }
                 var json = JSONWriter()
-                json.object { $0.array("clients") { list in for client in found { list.object { AdminEndpoints.write(client, to: &$0) } } } }
+                json.object {
+                    $0.array("clients") { list in for client in found { list.object { AdminEndpoints.write(client, to: &$0) } } }
+                }
                 return .json(200, json.bytes)
             },
             Endpoint("PATCH", "/admin/clients/{id}") { (request) throws(APIError) in

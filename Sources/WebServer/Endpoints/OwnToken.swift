@@ -25,7 +25,8 @@ package struct OwnToken: Sendable {
     package func holder(_ request: APIRequest, scope: Identifier, allowsRefreshToken: Bool) async throws(APIError) -> Holder {
         guard let bearer = try request.bearer() else {
             throw APIError(
-                401, "invalid_token", "Send a bearer token.", reason: "token_missing", headers: [("www-authenticate", "Bearer realm=\"gatehouse\"")]
+                401, "invalid_token", "Send a bearer token.", reason: "token_missing",
+                headers: [("www-authenticate", "Bearer realm=\"gatehouse\"")]
             )
         }
         if allowsRefreshToken, let text = String(validating: bearer.exposed, as: UTF8.self), text.hasPrefix("ghr_") {
@@ -44,7 +45,8 @@ package struct OwnToken: Sendable {
         let requirements = TokenRequirements(audience: audience, scope: scope)
         var explanation: TokenExplanation?
         let decision = verifier.decide(
-            bearer.exposed, for: requirements, now: environment.now(), uptime: environment.uptime(), whenStale: .refuse, explaining: &explanation
+            bearer.exposed, for: requirements, now: environment.now(), uptime: environment.uptime(), whenStale: .refuse,
+            explaining: &explanation
         )
         switch decision {
         case .accept(let token): return token

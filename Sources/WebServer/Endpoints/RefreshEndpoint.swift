@@ -25,7 +25,10 @@ package struct RefreshEndpoint: Sendable {
             let issued = try await tokens.refresh(token, client: client, source: request.source, at: request.now, traceID: request.traceID)
             log(
                 .info, "tokens_issued",
-                [("by", "refresh"), ("client", client.client.id.text), ("sid", issued.sessionID?.text ?? ""), ("trace_id", request.traceID)]
+                [
+                    ("by", "refresh"), ("client", client.client.id.text), ("sid", issued.sessionID?.text ?? ""),
+                    ("trace_id", request.traceID),
+                ]
             )
             return TokenResponse.make(issued)
         } catch { throw APIError(error) }

@@ -46,7 +46,8 @@ package struct SessionEndpoints: Sendable {
         do {
             if everywhere {
                 guard target.mayEndEverything else {
-                    throw APIError(403, "insufficient_scope", "To end all sessions, send the refresh token, or a token for gatehouse:account.")
+                    throw APIError(
+                        403, "insufficient_scope", "To end all sessions, send the refresh token, or a token for gatehouse:account.")
                 }
                 try await store.endAll(of: target.accountID, at: request.now, event: event)
             } else if try await isFirstParty(target.clientID), let session = target.sessionID {
@@ -117,7 +118,9 @@ package struct SessionEndpoints: Sendable {
         let sessionID = Identifier(request.parameters[0])
         let event = AuditEvent(.sessionEnded, at: request.now, sessionID: sessionID, source: request.source, traceID: request.traceID)
         let ended: Bool
-        do { ended = try await store.end(sessionID, owner: holder.accountID, at: request.now, event: event) } catch { throw APIError(error) }
+        do { ended = try await store.end(sessionID, owner: holder.accountID, at: request.now, event: event) } catch {
+            throw APIError(error)
+        }
         // Another account's session is not found either: ids tell nothing (CVE-2024-39683).
         guard ended else { throw APIError(404, "not_found", "There is no such session.", reason: "session_unknown") }
         return ResponseFacts(status: 204)

@@ -104,7 +104,8 @@ package struct ValidateEndpoint: Sendable {
     private func authorize(_ request: APIRequest, explains: Bool) throws(APIError) {
         if explains {
             guard let bearer = try request.bearer() else {
-                throw APIError(403, "insufficient_scope", "Explanations need a token with the scope gatehouse:admin.", reason: "operator_required")
+                throw APIError(
+                    403, "insufficient_scope", "Explanations need a token with the scope gatehouse:admin.", reason: "operator_required")
             }
             var none: TokenExplanation?
             let requirements = TokenRequirements(
@@ -114,7 +115,8 @@ package struct ValidateEndpoint: Sendable {
                 bearer.exposed, for: requirements, now: request.now, uptime: environment.uptime(), whenStale: .refuse, explaining: &none
             )
             guard case .accept(let token) = decision, token.audiences == [ScopeCatalogue.ownResource] else {
-                throw APIError(403, "insufficient_scope", "Explanations need a token with the scope gatehouse:admin.", reason: "operator_required")
+                throw APIError(
+                    403, "insufficient_scope", "Explanations need a token with the scope gatehouse:admin.", reason: "operator_required")
             }
             return
         }

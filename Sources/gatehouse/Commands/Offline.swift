@@ -67,7 +67,9 @@ enum VerdictCommand {
             guard let path = options.value("--resources") else { throw UsageError("route needs --resources FILE") }
             let file: ResourceFile
             do { file = ResourceFile(path: path, bytes: try Files.read(path)) } catch { throw UsageError("\(path): \(error)") }
-            let context = ResourceContext(issuer: try Issuer("http://localhost:8080"), environment: ProcessEnvironment.all) { try Files.read($0) }
+            let context = ResourceContext(issuer: try Issuer("http://localhost:8080"), environment: ProcessEnvironment.all) {
+                try Files.read($0)
+            }
             switch ResourceFile.read([file], context: context) {
             case .failure(let problems): throw UsageError(problems.list.map(\.description).joined(separator: "\n"))
             case .success(let reading):
@@ -90,8 +92,8 @@ enum TuneCommand {
         }
         let environment = Environment.live
         let tuned = tunePasswordHashing(target: target) { parameters in
-            // Making a hasher makes one hash. Parameters that this machine has no memory for count as too slow.
             let started = environment.uptime()
+            // Making a hasher makes one hash. Parameters that this machine has no memory for count as too slow.
             guard (try? PasswordHasher(parameters: parameters, environment: environment)) != nil else { return .seconds(3_600) }
             return environment.uptime() - started
         }

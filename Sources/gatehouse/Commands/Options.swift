@@ -57,7 +57,8 @@ enum SettingsLoading {
         let warnings = loaded.warnings.map(\.description)
         switch loaded.outcome {
         case .success(let settings): return (settings, warnings)
-        case .failure(let problems): throw UsageError("the settings have mistakes:\n" + problems.list.map { "  \($0)" }.joined(separator: "\n"))
+        case .failure(let problems):
+            throw UsageError("the settings have mistakes:\n" + problems.list.map { "  \($0)" }.joined(separator: "\n"))
         }
     }
 }
@@ -81,7 +82,8 @@ extension ControlClient {
 func pathSegment(_ text: String) -> String {
     var encoded = ""
     for byte in text.utf8 {
-        let isPlain = (0x30...0x39) ~= byte || (0x41...0x5A) ~= byte || (0x61...0x7A) ~= byte || byte == 0x2D || byte == 0x5F || byte == 0x2E
+        let isPlain =
+            (0x30...0x39) ~= byte || (0x41...0x5A) ~= byte || (0x61...0x7A) ~= byte || byte == 0x2D || byte == 0x5F || byte == 0x2E
         encoded += isPlain ? String(UnicodeScalar(byte)) : "%" + hexadecimal([byte]).uppercased()
     }
     return encoded

@@ -3,7 +3,8 @@ import Glibc
 
 /// `gatehouse user …`
 enum UserCommand {
-    static let usage = "list | add NAME [--email E] [--role R …] | show NAME | disable NAME | enable NAME | password NAME | roles NAME [--role R …] | delete NAME"
+    static let usage =
+        "list | add NAME [--email E] [--role R …] | show NAME | disable NAME | enable NAME | password NAME | roles NAME [--role R …] | delete NAME"
 
     static func run(_ arguments: [String]) async throws -> Int32 {
         let options = try Options(arguments, options: ["--email", "--role", "--limit", "--after"], operands: 2)
@@ -112,8 +113,10 @@ enum AuditCommand {
         let events = try options.control().call("GET", "/admin/audit?\(query)")["events"]?.array ?? []
         let rows = events.compactMap(\.object).map { event in
             [
-                String(event["number"]?.int ?? 0), timeText(event["at"]?.int), event["event"]?.string ?? "", event["account_id"]?.string ?? "-",
-                event["client_id"]?.string ?? "-", event["source"]?.string ?? "", event["reason"]?.string ?? "-", event["trace_id"]?.string ?? "",
+                String(event["number"]?.int ?? 0), timeText(event["at"]?.int), event["event"]?.string ?? "",
+                event["account_id"]?.string ?? "-",
+                event["client_id"]?.string ?? "-", event["source"]?.string ?? "", event["reason"]?.string ?? "-",
+                event["trace_id"]?.string ?? "",
             ]
         }
         Terminal.out(table([["NO", "AT", "EVENT", "ACCOUNT", "CLIENT", "FROM", "REASON", "TRACE"]] + rows))

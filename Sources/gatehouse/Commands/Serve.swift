@@ -48,7 +48,9 @@ enum ServeCommand {
             try await apply(files, node)
         } catch {
             switch error {
-            case .faulty(let problems): throw StartFailure("the resource files have mistakes; nothing was changed:\n" + problems.map { "  \($0)" }.joined(separator: "\n"))
+            case .faulty(let problems):
+                throw StartFailure(
+                    "the resource files have mistakes; nothing was changed:\n" + problems.map { "  \($0)" }.joined(separator: "\n"))
             case .store(let error): throw StartFailure("the store cannot be written: \(error)")
             }
         }

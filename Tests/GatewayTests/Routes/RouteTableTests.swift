@@ -120,6 +120,24 @@ struct RouteTableTests {
         #expect(try Gate([.open("/")]).decide("/.gatehousex").route == "/")
     }
 
+    @Test("the table of docs/guides/routes.md is true")
+    func guide() throws {
+        let gate = try Gate([
+            .open("/orders", name: "orders") { $0.methods = ["GET", "POST"] },
+            .open("/orders/refunds", name: "refunds") { $0.methods = ["POST"] },
+            .open("/orders/health", name: "health") { $0.methods = ["GET"] },
+            .open("/", name: "back-office") { $0.host = "office.example.com" },
+        ])
+        #expect(gate.decide("/orders/7").route == "orders")
+        #expect(gate.decide("/orders/", method: "HEAD").route == "orders")
+        #expect(gate.decide("/orders/refunds/7", method: "POST").route == "refunds")
+        #expect(gate.decide("/orders/refunds").header("allow") == "POST")
+        #expect(gate.decide("/orders/health/db").route == "health")
+        #expect(gate.decide("/orders", method: "DELETE").header("allow") == "GET, POST, HEAD")
+        #expect(gate.decide("/orders", host: "office.example.com").route == "back-office")
+        #expect(gate.decide("/ordersx").outcome == "404 no_route")
+    }
+
     @Test("no routes: every request is 404")
     func empty() throws {
         #expect(GatewayState().routes.routes.isEmpty)

@@ -220,6 +220,7 @@ struct EdgeConnectionTests {
     func unreadAnswers() throws {
         let edge = try EmbeddedEdge(Scripted.hello)
         edge.channel.isWritable = false
+        edge.channel.pipeline.fireChannelWritabilityChanged()
         try edge.send(Self.get + Self.get)
         #expect(edge.counters.requests == 0)
         edge.channel.isWritable = true
