@@ -83,7 +83,7 @@ def is_built():
 
 
 def start_figures(directory, backend_port, starts=5):
-    """Milliseconds from exec to ready on the existing database (median), and resident megabytes a second later."""
+    """Milliseconds from exec to ready on the existing database (median, shown as p50), and resident megabytes a second later."""
     times, resident = [], 0
     for _ in range(starts):
         with Gatehouse(directory, backend_port) as server:
@@ -91,4 +91,5 @@ def start_figures(directory, backend_port, starts=5):
             if len(times) == starts:
                 time.sleep(1)
                 resident = server.resident_bytes() / 1e6
-    return {"ready_ms": round(statistics.median(times), 1), "resident_mb": round(resident, 1), "starts": starts}
+    ready = round(statistics.median(times), 1)
+    return {"ready_ms": ready, "p50_ms": ready, "resident_mb": round(resident, 1), "starts": starts}

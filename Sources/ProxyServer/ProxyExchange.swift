@@ -247,9 +247,9 @@ final class ProxyExchange: EdgeExchange, @unchecked Sendable {
     func clientGone() {
         guard stage != .done else { return }
         core.counters.count(.clientGone)
+        end(status: client?.hasSentHead == true ? status : 0, reason: ProxyFailure.clientGone.rawValue)
         upstream?.close()
         upstream = nil
-        end(status: client?.hasSentHead == true ? status : 0, reason: ProxyFailure.clientGone.rawValue)
     }
 
     func tick(now: NIODeadline) {

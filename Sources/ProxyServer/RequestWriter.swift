@@ -240,7 +240,9 @@ extension ByteCursor {
     /// All sixteen digits.
     mutating func put(hexadecimalWord word: UInt64) {
         // Each half spread over eight bytes, a digit in each, then all eight made characters at once.
-        let digits = (ByteCursor.characters(UInt32(truncatingIfNeeded: word >> 32)), ByteCursor.characters(UInt32(truncatingIfNeeded: word)))
+        let digits = (
+            ByteCursor.characters(UInt32(truncatingIfNeeded: word >> 32)), ByteCursor.characters(UInt32(truncatingIfNeeded: word))
+        )
         withUnsafeBytes(of: digits) { put($0) }
     }
 

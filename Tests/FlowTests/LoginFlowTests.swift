@@ -1,3 +1,4 @@
+import Accounts
 import AuthCore
 import Store
 import Testing
@@ -185,6 +186,20 @@ struct LoginFlowTests {
         #expect(await test.login().status == 429)
         try await test.advance(.seconds(wait + 1))
         #expect(await test.login().status == 200)
+    }
+
+    @Test("tries that are counted in another order than they began do not block one another")
+    func order() async throws {
+        let policy = LockoutPolicy.standard
+        var records: [ThrottleRecord?] = [nil, nil, nil, nil]
+        let now = Instant(seconds: 1_000)
+        for offset in [5, 4, 0, 3] {
+            guard case .allowed = policy.attempt(&records, at: now + .milliseconds(offset)) else {
+                Issue.record("an honest try was held back")
+                return
+            }
+        }
+        #expect(records[0]?.failures == 4)
     }
 
     @Test("unknown routes and methods have the error shape too")

@@ -137,7 +137,7 @@ package struct LockoutPolicy: Sendable {
             records[place] = rule(place).succeeded(records[place], at: now)
         }
         for place in [Place.known, Place.device] where records.indices.contains(place) {
-            records[place] = ThrottleRecord(failures: 0, windowStartedAt: now, blockedUntil: now)
+            records[place] = ThrottleRecord(failures: 0, windowStartedAt: now, blockedUntil: LockoutRule.never)
         }
     }
 

@@ -38,7 +38,7 @@ package struct LockoutRule: Sendable, Equatable {
     /// - Returns: What to store in the place of `record`, whatever the answer is.
     package func attempt(_ record: ThrottleRecord?, at now: Instant) -> (record: ThrottleRecord?, answer: LockoutAnswer) {
         guard var state = current(record, at: now) else {
-            let first = ThrottleRecord(failures: 0, windowStartedAt: now, blockedUntil: now)
+            let first = ThrottleRecord(failures: 0, windowStartedAt: now, blockedUntil: LockoutRule.never)
             return (counted(first, at: now), .allowed)
         }
         if let failuresMax, state.failures >= failuresMax { return (state, .exhausted) }
@@ -49,9 +49,7 @@ package struct LockoutRule: Sendable, Equatable {
 
     /// The counted try was in vain: the wait begins now, when its evaluation has ended. It is not counted again.
     package func failed(_ record: ThrottleRecord?, at now: Instant) -> ThrottleRecord? {
-        guard var state = record else { return nil }
-        state.blockedUntil = max(state.blockedUntil, now + wait(after: state.failures))
-        return state
+        record.map { blocked($0, at: now) }
     }
 
     /// The counted try succeeded, and with it the failures before it are over.
@@ -90,7 +88,18 @@ package struct LockoutRule: Sendable, Equatable {
     private func counted(_ record: ThrottleRecord, at now: Instant) -> ThrottleRecord {
         var state = record
         state.failures = state.failures.addingSaturated(1)
-        state.blockedUntil = max(state.blockedUntil, now + wait(after: state.failures))
+        return blocked(state, at: now)
+    }
+
+    /// No wait is no block: of several requests at once, one that began earlier may be counted later, and must not find itself
+    /// blocked until the time of the other.
+    private func blocked(_ record: ThrottleRecord, at now: Instant) -> ThrottleRecord {
+        var state = record
+        let wait = wait(after: state.failures)
+        if wait > .zero { state.blockedUntil = max(state.blockedUntil, now + wait) }
         return state
     }
+
+    /// In the past of every clock.
+    static let never = Instant(milliseconds: 0)
 }
