@@ -192,6 +192,9 @@ enum ErrorCatalogue {
         rows: [
             ("store_unavailable", "The store cannot be read or written.", "Look at the disk; see the log."),
             ("store_overloaded", "Too many writes wait.", "Look at the disk."),
+            ("overloaded", "Too many connections.", "See the limits in docs/configuration.md."),
+            ("request_timeout", "The request came too slowly.", ""),
+            ("server_error", "A fault of Gatehouse's own.", "Report it, with the trace id."),
         ])
 
     private static let framing = Section(

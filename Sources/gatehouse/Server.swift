@@ -16,11 +16,15 @@ import WebServer
 final class Server: Sendable {
     private let node: Node
     private let servers: [(name: String, server: EdgeServer, tls: EdgeTLS?)]
+    private let proxy: ProxyResponder
     private let group: MultiThreadedEventLoopGroup
 
-    private init(node: Node, servers: [(name: String, server: EdgeServer, tls: EdgeTLS?)], group: MultiThreadedEventLoopGroup) {
+    private init(
+        node: Node, servers: [(name: String, server: EdgeServer, tls: EdgeTLS?)], proxy: ProxyResponder, group: MultiThreadedEventLoopGroup
+    ) {
         self.node = node
         self.servers = servers
+        self.proxy = proxy
         self.group = group
     }
 
@@ -30,15 +34,23 @@ final class Server: Sendable {
         let shells = Shells(node: node)
         let listeners = node.settings.listeners
         var servers: [(name: String, server: EdgeServer, tls: EdgeTLS?)] = []
+        // A proxy brings the connections of many clients from one address.
+        var limits = EdgeLimits()
+        limits.unlimitedAddresses += node.settings.trustedProxies
+        let proxy: ProxyResponder
         do {
+            proxy = try shells.gateway(group)
             let plan: [(String, ServerSettings.Listener, any EdgeResponder)] = [
-                ("auth", listeners.auth, shells.auth), ("gateway", listeners.gateway, try shells.gateway(group)),
+                ("auth", listeners.auth, shells.auth), ("gateway", listeners.gateway, proxy),
                 ("admin", listeners.admin, shells.admin),
             ]
             for (name, listener, responder) in plan {
+                if listener.tls?.clientCA != nil {
+                    throw StartFailure("listen.\(name).tls.client_ca: client certificates are not supported by this version")
+                }
                 let tls = try listener.tls.map { try EdgeTLS(certificate: $0.certificate, key: $0.key) }
                 let address = try Server.address(listener.address)
-                let core = EdgeCore(responder: responder, limits: EdgeLimits(), environment: node.environment)
+                let core = EdgeCore(responder: responder, limits: limits, environment: node.environment)
                 let server = try await EdgeServer.start(address, tls: tls, core: core, group: group)
                 servers.append((name, server, tls))
             }
@@ -59,7 +71,7 @@ final class Server: Sendable {
             node.metrics.gauge("gatehouse_\(name)_connections_open", "Connections now open.") { Int64(counters.snapshot.connectionsOpen) }
             node.metrics.gauge("gatehouse_\(name)_requests", "Requests since the start.") { Int64(counters.snapshot.requests) }
         }
-        return Server(node: node, servers: servers, group: group)
+        return Server(node: node, servers: servers, proxy: proxy, group: group)
     }
 
     private static func address(_ address: ListenAddress) throws(StartFailure) -> EdgeAddress {
@@ -88,6 +100,7 @@ final class Server: Sendable {
         await withTaskGroup(of: Void.self) { tasks in
             for (_, server, _) in servers { tasks.addTask { [node] in await server.shutdown(within: node.settings.drain) } }
         }
+        await proxy.close()
         node.hashing.stop()
         await node.database.close()
         // Nothing is left to fail: every connection is closed.
