@@ -26,6 +26,7 @@ package struct OAuthError: Error, Sendable, Equatable {
         case scopeNotGranted = "scope_not_granted"
         case scopeMixesGatehouse = "scope_mixes_gatehouse"
         case audienceUnknown = "audience_unknown"
+        case audienceNotGranted = "audience_not_granted"
         case refreshMalformed = "refresh_malformed"
         case refreshForged = "refresh_forged"
         case refreshGone = "refresh_gone"

@@ -35,7 +35,7 @@ struct ForwardedClient {
         walk: for value in claims.forwardedFor.reversed() {
             for entry in FieldSection.elements(bytes, value).reversed() {
                 hops += 1
-                guard hops <= hopsMax, let address = ForwardedClient.address(bytes, entry) else { break walk }
+                guard hops <= hopsMax, let address = PeerAddress(forwarded: bytes[entry]) else { break walk }
                 client = address
                 chain = "\(address.description), \(chain)"
                 if !isTrusted(address) { break walk }
@@ -49,17 +49,5 @@ struct ForwardedClient {
             let text = UnsafeRawBufferPointer(rebasing: bytes[last])
             if HostSyntax.isValid(text) { host = String(decoding: text, as: UTF8.self) }
         }
-    }
-
-    /// An entry of X-Forwarded-For: an address, some proxies add a port.
-    private static func address(_ bytes: UnsafeRawBufferPointer, _ entry: Range<Int>) -> PeerAddress? {
-        guard entry.count <= 64 else { return nil }
-        let text = String(decoding: bytes[entry], as: UTF8.self)
-        if let address = PeerAddress(text) { return address }
-        if text.hasPrefix("["), let close = text.firstIndex(of: "]") {
-            return PeerAddress(String(text[text.index(after: text.startIndex)..<close]))
-        }
-        let parts = text.split(separator: ":", omittingEmptySubsequences: false)
-        return parts.count == 2 ? PeerAddress(String(parts[0])) : nil
     }
 }

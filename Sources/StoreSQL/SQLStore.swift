@@ -23,17 +23,22 @@ package final class SQLStore: Store {
     let limits: StoreLimits
     /// Told of each transaction's revocations after its commit, in commit order, before the caller is answered.
     let onRevocations: @Sendable (FeedBatch) -> Void
+    /// Told of the resources after each commit that changed them, in commit order, before the caller is answered: nothing is issued
+    /// from older ones to whoever read what that commit wrote.
+    let onResources: @Sendable (ResourceDocument) -> Void
 
     package init(
         database: any SQLDatabase,
         environment: Environment,
         limits: StoreLimits = StoreLimits(),
+        onResources: @escaping @Sendable (ResourceDocument) -> Void = { _ in },
         onRevocations: @escaping @Sendable (FeedBatch) -> Void
     ) {
         self.database = database
         self.environment = environment
         self.limits = limits
         self.onRevocations = onRevocations
+        self.onResources = onResources
     }
 
     /// The most rows that one ordinary write cleans away beside its own work.
@@ -42,6 +47,7 @@ package final class SQLStore: Store {
     /// Runs a transaction that may revoke: its entries get their positions as its last statements.
     @discardableResult
     func write<Output: Sendable>(
+        committed: @escaping @Sendable (Output) -> Void = { _ in },
         _ body: @escaping @Sendable (SQLTransaction) throws(StoreError) -> Output
     ) async throws(StoreError) -> Output {
         let (dialect, onRevocations) = (database.dialect, onRevocations)
@@ -51,7 +57,10 @@ package final class SQLStore: Store {
                 let output = try body(transaction)
                 return (output, try transaction.appendRevocations())
             },
-            committed: { if let batch = $0.1 { onRevocations(batch) } }
+            committed: { written in
+                if let batch = written.1 { onRevocations(batch) }
+                committed(written.0)
+            }
         )
         return written.0
     }

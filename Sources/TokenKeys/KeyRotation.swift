@@ -75,6 +75,11 @@ package struct KeyRotation: Sendable {
         return max((active.activatedAt ?? now) + rotateEvery, next.publishedAt + jwksMaxAge + clockBound)
     }
 
+    /// From when on the next key may sign, because nobody can have a set without it any more.
+    package func nextRotation(_ keys: [SigningKeyRecord]) -> Instant {
+        keys.first { $0.state == .next }.map { $0.publishedAt + jwksMaxAge + clockBound } ?? Instant(seconds: 0)
+    }
+
     /// Whether the key stands in the published set at `now`.
     package func isPublished(_ key: SigningKeyRecord, at now: Instant) -> Bool {
         switch key.state {

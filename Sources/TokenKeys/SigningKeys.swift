@@ -35,6 +35,8 @@ package final class SigningKeys: Sendable {
         var signer: Signer?
         var published: Published
         var records: [SigningKeyRecord]
+        /// Of the reading that this came from.
+        var ticket = 0
     }
 
     package enum TokenType: String, Sendable, CaseIterable {
@@ -56,6 +58,7 @@ package final class SigningKeys: Sendable {
     private let environment: Environment
     package let rotation: KeyRotation
     private let onChange: @Sendable (KeySet) -> Void
+    private let tickets = Mutex(0)
     private let snapshot = Mutex(Snapshot(signer: nil, published: .none, records: []))
 
     /// - Parameter onChange: Told of the published set whenever it changes, before anybody can get a token under it.
@@ -80,6 +83,11 @@ package final class SigningKeys: Sendable {
     @discardableResult
     package func maintain(for reason: KeyRotation.Reason = .upkeep, event: AuditEvent? = nil) async throws(SigningKeysError) -> Instant {
         let now = environment.now()
+        // Two of these may run at once. The one that began to read later knows more, and is not overwritten.
+        let ticket = tickets.withLock {
+            $0 += 1
+            return $0
+        }
         let stored: [SigningKeyRecord]
         do { stored = try await store.signingKeys() } catch { throw .store(error) }
         var keys = stored
@@ -91,7 +99,13 @@ package final class SigningKeys: Sendable {
                 keys = try await store.changeSigningKeys(event: event) { rotation.plan($0, at: now, for: reason, spares: spares) }
             } catch { throw .store(error) }
         }
-        try install(keys, at: now)
+        let changed = keys != stored
+        try install(
+            keys, at: now,
+            ticket: changed
+                ? tickets.withLock {
+                    $0 += 1; return $0
+                } : ticket)
         return rotation.nextDue(keys, at: now)
     }
 
@@ -134,7 +148,7 @@ package final class SigningKeys: Sendable {
         return spares
     }
 
-    private func install(_ records: [SigningKeyRecord], at now: Instant) throws(SigningKeysError) {
+    private func install(_ records: [SigningKeyRecord], at now: Instant, ticket: Int) throws(SigningKeysError) {
         var signer: Signer?
         var published: [VerificationKey] = []
         for record in records where rotation.isPublished(record, at: now) {
@@ -149,9 +163,13 @@ package final class SigningKeys: Sendable {
         guard let signer else { throw .noActiveKey }
         // A set of our own keys has unique ids and no weak key; anything else is damage.
         guard let set = try? KeySet(keys: published) else { throw .unreadable(signer.id) }
-        onChange(set)
-        let next = Snapshot(signer: signer, published: Published(keys: published, set: set), records: records)
-        snapshot.withLock { $0 = next }
+        let next = Snapshot(signer: signer, published: Published(keys: published, set: set), records: records, ticket: ticket)
+        // Verifier and signer change together: neither ever has a key that the other lacks.
+        snapshot.withLock { snapshot in
+            guard ticket >= snapshot.ticket else { return }
+            onChange(set)
+            snapshot = next
+        }
     }
 
     private static func signer(_ id: Identifier, _ key: PrivateKey, _ algorithm: SignatureAlgorithm) -> Signer {

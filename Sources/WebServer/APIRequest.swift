@@ -9,13 +9,18 @@ package struct APIRequest: Sendable {
     package let parameters: [String]
     package let traceID: String
     package let now: Instant
+    /// The socket's peer, or the client that a trusted proxy names.
+    package let client: PeerAddress
+    /// The account whose token let this request through, on the admin listener.
+    package var actor: Identifier?
 
-    package init(facts: RequestFacts, body: [UInt8], parameters: [String], traceID: String, now: Instant) {
+    package init(facts: RequestFacts, body: [UInt8], parameters: [String], traceID: String, now: Instant, client: PeerAddress? = nil) {
         self.facts = facts
         self.body = body
         self.parameters = parameters
         self.traceID = traceID
         self.now = now
+        self.client = client ?? facts.peer
     }
 
     /// The longest user agent that is kept, in bytes.
@@ -28,7 +33,7 @@ package struct APIRequest: Sendable {
         return String(decoding: printable, as: UTF8.self)
     }
 
-    package var source: String { facts.peer.description }
+    package var source: String { client.description }
 
     /// The body as a JSON object with only these members.
     ///

@@ -96,15 +96,17 @@ package struct EndpointTable: Sendable {
 package struct API: Sendable {
     package let table: EndpointTable
     private let environment: Environment
+    private let trustedProxies: [AddressRange]
     private let log: Log
     private let observe: @Sendable (_ endpoint: String, _ status: Int, _ reason: String?) -> Void
 
     package init(
-        _ endpoints: [Endpoint], environment: Environment, log: Log,
+        _ endpoints: [Endpoint], environment: Environment, trustedProxies: [AddressRange] = [], log: Log,
         observe: @escaping @Sendable (_ endpoint: String, _ status: Int, _ reason: String?) -> Void
     ) {
         self.table = EndpointTable(endpoints)
         self.environment = environment
+        self.trustedProxies = trustedProxies
         self.log = log
         self.observe = observe
     }
@@ -116,12 +118,14 @@ package struct API: Sendable {
 
     package func respond(to facts: RequestFacts, body: [UInt8]) async -> ResponseFacts {
         let traceID = TraceID(environment).description
+        let client = ClientAddress.resolve(peer: facts.peer, headers: facts.headers, trusted: trustedProxies)
         let name: String
         let outcome: Result<ResponseFacts, APIError>
         switch table.match(facts) {
         case .found(let endpoint, let parameters):
             name = "\(endpoint.method) \(endpoint.path)"
-            let request = APIRequest(facts: facts, body: body, parameters: parameters, traceID: traceID, now: environment.now())
+            let request = APIRequest(
+                facts: facts, body: body, parameters: parameters, traceID: traceID, now: environment.now(), client: client)
             do throws(APIError) { outcome = .success(try await endpoint.handle(request)) } catch { outcome = .failure(error) }
         case .notFound:
             name = "none"
@@ -141,7 +145,7 @@ package struct API: Sendable {
             log(
                 level, "request_refused",
                 [
-                    ("endpoint", name), ("status", String(error.status)), ("reason", error.reason), ("source", facts.peer.description),
+                    ("endpoint", name), ("status", String(error.status)), ("reason", error.reason), ("source", client.description),
                     ("trace_id", traceID),
                 ]
             )

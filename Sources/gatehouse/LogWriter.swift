@@ -1,4 +1,5 @@
 import AuthCore
+import Dispatch
 import Glibc
 import Synchronization
 
@@ -6,11 +7,11 @@ import Synchronization
 /// both, so that one event is always one line.
 enum LogWriter {
     static func make(isForPeople: Bool, level: Log.Level, environment: Environment) -> Log {
-        let lock = Mutex(())
+        let sink = sink
         return Log(minimum: level) { level, event, fields in
             var line = isForPeople ? people(level, event, fields, environment.now()) : json(level, event, fields, environment.now())
             line.append(UInt8(ascii: "\n"))
-            lock.withLock { _ in write(line) }
+            sink.add(line)
         }
     }
 
@@ -57,13 +58,66 @@ enum LogWriter {
         return "\(date)T\(time).\(padded(Int(now.milliseconds - now.seconds * 1_000), 3))Z"
     }
 
-    private static func write(_ line: [UInt8]) {
-        var rest = line[...]
-        while !rest.isEmpty {
-            let written = rest.withUnsafeBytes { Glibc.write(2, $0.baseAddress, $0.count) }
-            // Whoever reads our log is gone, or slow beyond its buffer: the server goes on.
-            if written <= 0 { return }
-            rest = rest.dropFirst(written)
+    /// Waits until what was said is written, a second at the most.
+    static func flush() { sink.flush() }
+
+    private static let sink = LogSink()
+}
+
+/// Takes lines and writes them on a thread of its own: whoever reads our log slowly, or not at all, stops nobody else.
+private final class LogSink: Sendable {
+    /// The most that waits, in bytes; lines beyond it are dropped and counted.
+    static let bytesMax = 1_048_576
+
+    private struct Waiting {
+        var bytes: [UInt8] = []
+        var dropped = 0
+        var isWriting = false
+    }
+
+    private let waiting = Mutex(Waiting())
+    private let queue = DispatchQueue(label: "gatehouse.log")
+
+    func add(_ line: [UInt8]) {
+        let starts = waiting.withLock { waiting in
+            if waiting.bytes.count + line.count > LogSink.bytesMax {
+                waiting.dropped += 1
+                return false
+            }
+            waiting.bytes.append(contentsOf: line)
+            let starts = !waiting.isWriting
+            waiting.isWriting = true
+            return starts
+        }
+        if starts { queue.async { self.drain() } }
+    }
+
+    func flush() {
+        let done = DispatchSemaphore(value: 0)
+        queue.async { done.signal() }
+        _ = done.wait(timeout: .now() + 1)
+    }
+
+    private func drain() {
+        while true {
+            let bytes: [UInt8] = waiting.withLock { waiting in
+                var bytes = waiting.bytes
+                if waiting.dropped > 0 {
+                    bytes += Array("{\"level\":\"warning\",\"event\":\"log_lines_dropped\",\"count\":\"\(waiting.dropped)\"}\n".utf8)
+                }
+                waiting.bytes = []
+                waiting.dropped = 0
+                if bytes.isEmpty { waiting.isWriting = false }
+                return bytes
+            }
+            if bytes.isEmpty { return }
+            var rest = bytes[...]
+            while !rest.isEmpty {
+                let written = rest.withUnsafeBytes { Glibc.write(2, $0.baseAddress, $0.count) }
+                // Whoever read our log is gone: the server goes on.
+                if written <= 0 { break }
+                rest = rest.dropFirst(written)
+            }
         }
     }
 }

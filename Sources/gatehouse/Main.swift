@@ -18,6 +18,7 @@ enum Main {
         do {
             exit(try await command.run(Array(arguments.dropFirst())))
         } catch {
+            LogWriter.flush()
             Terminal.error("gatehouse \(name): \(error)")
             exit(1)
         }

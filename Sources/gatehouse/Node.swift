@@ -72,7 +72,13 @@ final class Node: Sendable {
         )
         feed = FeedFollower(replica: verifier.revocations, environment: environment, log: log)
         let limits = StoreLimits(revocationMargin: Node.leeway + .seconds(60), auditKeep: settings.auditKeep)
-        store = SQLStore(database: database, environment: environment, limits: limits) { [feed] in feed.committed($0) }
+        let (catalogue, gateway) = (SharedCatalogue(), GatewayState())
+        self.catalogue = catalogue
+        self.gateway = gateway
+        store = SQLStore(
+            database: database, environment: environment, limits: limits, onResources: { Node.install($0, catalogue, gateway, log) },
+            onRevocations: { [feed] in feed.committed($0) }
+        )
         try await store.prepare()
         masterKeys = try await MasterKeyFile.open(settings.masterKeys, store: store, environment: environment, log: log)
         clientSecrets = ClientSecrets(keys: masterKeys)
@@ -86,8 +92,6 @@ final class Node: Sendable {
         hashing = try Node.hashing(settings, environment)
         accounts = AccountService(store: store, hashing: hashing)
         clients = ClientDirectory(secrets: clientSecrets)
-        let catalogue = SharedCatalogue()
-        self.catalogue = catalogue
         firstParty = FirstPartyTokens(
             store: store, clients: ClientAuthentication(store: store, secrets: clientSecrets),
             issuer: TokenIssuer(issuer: issuerID, accessLifetime: accessTTL, keys: keys, masterKeys: masterKeys, environment: environment),
@@ -98,7 +102,6 @@ final class Node: Sendable {
             ),
             catalogue: { catalogue.value }
         )
-        gateway = GatewayState()
         resources = ResourceLoader(settings: settings, store: store, hashing: hashing, secrets: clientSecrets, environment: environment)
         let lockout = LockoutPolicy(
             freeAttempts: settings.lockout.freeAttempts, delay: settings.lockout.delay, delayMax: settings.lockout.delayMax,
@@ -135,12 +138,16 @@ final class Node: Sendable {
 
     /// Reads clients and resources anew and swaps the snapshots that decisions are made from.
     func reload() async throws(StoreError) {
-        let document = try await store.resources()
         clients.replace(try await store.clients())
+        Node.install(try await store.resources(), catalogue, gateway, log)
+    }
+
+    /// Swaps the snapshots of scopes, roles and routes.
+    private static func install(_ document: ResourceDocument, _ catalogue: SharedCatalogue, _ gateway: GatewayState, _ log: Log) {
         catalogue.replace(ScopeCatalogue(document))
         do { gateway.replaceRoutes(try RouteTable(routes: document.routes, resources: document.resources)) } catch {
-            // The files were checked before they were applied; what is stored cannot be in conflict with itself.
-            throw .corrupt("the stored routes contradict one another: \(error)")
+            // The files were checked before they were applied; the routes before these stay in force.
+            log(.error, "routes_refused", [("problem", "\(error)")])
         }
     }
 }

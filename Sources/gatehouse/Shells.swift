@@ -42,7 +42,7 @@ struct Shells {
                 LoginEndpoint(signIn: node.signIn, tokens: node.firstParty, log: log).endpoint,
                 RefreshEndpoint(tokens: node.firstParty, log: log).endpoint, OpenAPIEndpoint.endpoint,
             ] + sessions.endpoints + AuthListener.hotRows(validate, keyDocument),
-            environment: environment, log: log, observe: observe
+            environment: environment, trustedProxies: node.settings.trustedProxies, log: log, observe: observe
         )
         let forwardAuth = ForwardAuthShell(node: node)
         auth = AuthListener(validate: validate, keyDocument: keyDocument, forwardAuth: { forwardAuth.respond(to: $0) }, api: api)
@@ -57,7 +57,9 @@ struct Shells {
             }
         ).endpoints
         func listener(_ access: AdminListener.Access) -> AdminListener {
-            let api = API(AdminListener.guarded(endpoints, by: access), environment: environment, log: log, observe: observe)
+            let api = API(
+                AdminListener.guarded(endpoints, by: access), environment: environment, trustedProxies: node.settings.trustedProxies,
+                log: log, observe: observe)
             return AdminListener(access: access, api: api, health: { node.health }, metrics: { metrics.render() })
         }
         adminRows = endpoints

@@ -91,11 +91,11 @@ struct ScopePolicyTests {
     @Test("a refresh narrows with the roles and never widens")
     func refreshed() throws {
         let scope = ScopeSet(["orders:read", "orders:write"])
-        let same = try policy.refreshed(scope: scope, audiences: ["orders"], roles: ["customer", "support"], client: client(nil))
+        let same = try policy.refreshed(scope: scope, roles: ["customer", "support"], client: client(nil))
         #expect(same.scope == scope)
-        let narrow = try policy.refreshed(scope: scope, audiences: ["orders"], roles: ["support"], client: client(nil))
+        let narrow = try policy.refreshed(scope: scope, roles: ["support"], client: client(nil))
         #expect(narrow.scope == ScopeSet(["orders:read"]))
-        let none = try policy.refreshed(scope: scope, audiences: ["orders"], roles: [], client: client(nil))
+        let none = try policy.refreshed(scope: scope, roles: [], client: client(nil))
         #expect(none.scope.isEmpty)
         #expect(none.audiences == ["https://i"])
     }

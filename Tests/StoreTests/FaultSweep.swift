@@ -54,7 +54,7 @@ struct FaultSweep {
             case .replay: _ = try await test.refresh(grant, 1)
             case .endSession: _ = try await test.store.end(session.id, owner: nil, at: test.now, event: test.event())
             case .endAll: try await test.store.endAll(of: account.id, at: test.now, event: test.event())
-            case .disable: _ = try await test.store.change(account.id, .disabled(true), event: test.event())
+            case .disable: _ = try await test.store.change(account.id, .disabled(by: .operatorsHand), event: test.event())
             case .changeKeys:
                 let record = SigningKeyRecord(
                     id: "k", algorithm: "ES256", state: .revoked, publicJWK: "{}", sealedPrivateKey: [1], publishedAt: test.now

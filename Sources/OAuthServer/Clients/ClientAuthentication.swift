@@ -47,6 +47,14 @@ package struct ClientAuthentication: Sendable {
         self.secrets = secrets
     }
 
+    /// Whether this very client is in force and may sign people in.
+    package func isFirstParty(_ id: Identifier, uid: Identifier) async throws(OAuthError) -> Bool {
+        do {
+            guard let client = try await store.client(id) else { return false }
+            return client.uid == uid && !client.isDisabled && client.definition.grants.contains(.login)
+        } catch { throw OAuthError(storeError: error) }
+    }
+
     /// A client that is what it says: public, or proved by its secret.
     package struct Proved: Sendable {
         package let client: Client

@@ -92,17 +92,18 @@ package struct ScopePolicy: Sendable {
         if let requested, !requested.isEmpty, scope.isEmpty {
             throw OAuthError(.invalidScope, .scopeNotGranted, "None of the requested scopes is granted to this account and client.")
         }
-        return try access(scope: scope, audiences: audiences)
+        let owners = audiencesOwning(scope)
+        for audience in audiences where !owners.contains(audience) {
+            throw OAuthError(
+                .invalidTarget, .audienceNotGranted, "Nothing of the audience \"\(audience)\" is granted to this account and client."
+            )
+        }
+        return try access(scope: scope)
     }
 
     /// What a refresh gives: what the grant had, as far as it is still allowed. Narrowing shows here, widening never does.
-    package func refreshed(scope: ScopeSet, audiences: [Identifier], roles: [Identifier], client: Client) throws(OAuthError)
-        -> GrantedAccess
-    {
-        let left = scope.intersection(allowed(roles: roles, client: client))
-        let owners = audiencesOwning(left)
-        let kept = left == scope ? audiences : audiences.filter { owners.contains($0) }
-        return try access(scope: left, audiences: kept)
+    package func refreshed(scope: ScopeSet, roles: [Identifier], client: Client) throws(OAuthError) -> GrantedAccess {
+        try access(scope: scope.intersection(allowed(roles: roles, client: client)))
     }
 
     private func allowed(roles: [Identifier], client: Client) -> ScopeSet {
@@ -116,9 +117,8 @@ package struct ScopePolicy: Sendable {
         return owners
     }
 
-    private func access(scope: ScopeSet, audiences: [Identifier]) throws(OAuthError) -> GrantedAccess {
-        var owners = audiencesOwning(scope)
-        for audience in audiences where !owners.contains(audience) { owners.append(audience) }
+    private func access(scope: ScopeSet) throws(OAuthError) -> GrantedAccess {
+        let owners = audiencesOwning(scope)
         if owners.contains(ScopeCatalogue.ownResource), owners.count > 1 {
             throw OAuthError(
                 .invalidScope, .scopeMixesGatehouse,

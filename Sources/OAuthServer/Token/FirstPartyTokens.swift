@@ -26,7 +26,7 @@ package struct FirstPartyTokens: Sendable {
     package typealias Stores = SessionStore & GrantStore
 
     private let store: any Stores
-    private let clients: ClientAuthentication
+    fileprivate let clients: ClientAuthentication
     private let issuer: TokenIssuer
     private let masterKeys: MasterKeys
     private let catalogue: @Sendable () -> ScopeCatalogue
@@ -87,11 +87,12 @@ package struct FirstPartyTokens: Sendable {
         let outcome: OpenSessionOutcome
         do { outcome = try await store.open(open, at: now, event: event) } catch { throw OAuthError(storeError: error) }
         switch outcome {
-        case .opened(_, let grant):
+        case .opened(let session, let grant):
             failpoint("login.after_commit")
             let subject = TokenIssuer.Subject(
                 account: account, client: client, grant: grant, assurance: assurance, access: access,
-                includesRoles: policy.catalogue.wantsRoles(access.audiences)
+                includesRoles: policy.catalogue.wantsRoles(access.audiences),
+                expiresAt: min(now + issuer.accessLifetime, session.expiresAt)
             )
             return try issuer.issue(subject, counter: grant.rotation.current, at: now)
         case .accountChanged:
@@ -146,12 +147,10 @@ package struct FirstPartyTokens: Sendable {
     private func issue(_ refreshed: RefreshedGrant, at now: Instant) throws(OAuthError) -> IssuedTokens {
         let policy = ScopePolicy(issuer: issuer.issuer, catalogue: catalogue())
         let grant = refreshed.grant
-        let access = try policy.refreshed(
-            scope: grant.scope, audiences: grant.audiences, roles: refreshed.account.roles, client: refreshed.client
-        )
+        let access = try policy.refreshed(scope: grant.scope, roles: refreshed.account.roles, client: refreshed.client)
         let subject = TokenIssuer.Subject(
             account: refreshed.account, client: refreshed.client, grant: grant, assurance: refreshed.assurance, access: access,
-            includesRoles: policy.catalogue.wantsRoles(access.audiences)
+            includesRoles: policy.catalogue.wantsRoles(access.audiences), expiresAt: refreshed.tokenExpiresAt
         )
         return try issuer.issue(subject, counter: refreshed.successor, at: now)
     }
@@ -163,13 +162,21 @@ package struct FirstPartyTokens: Sendable {
 }
 
 extension FirstPartyTokens {
-    /// The grant of a refresh token that could still be used: its current one or that one's predecessor, not expired.
-    ///
-    /// Proves who is asking without using the token up. A token that was replaced proves nothing any more.
+    /// The grant of a refresh token that `/token/refresh` would accept now. Proves who is asking without using the token up.
     package func liveGrant(of token: Secret<String>, at now: Instant) async throws(OAuthError) -> Grant {
         let (grant, credential) = try await grant(of: token)
-        let counters = [grant.rotation.current, grant.rotation.predecessor]
-        guard grant.isLive(at: now), counters.contains(credential.counter) else { throw FirstPartyTokens.refusal(.refreshGone) }
-        return grant
+        guard grant.isLive(at: now) else { throw FirstPartyTokens.refusal(.refreshGone) }
+        // On a copy: what a refresh would refuse proves nothing here either, and nothing is written.
+        var trial = grant.rotation
+        switch trial.present(credential.counter, at: now, senderIsProved: false, windows: lifetimes.windows) {
+        case .rotated, .repeated, .replaced: return grant
+        case .replayed: throw FirstPartyTokens.refusal(.refreshReplayed)
+        case .aheadOfStore: throw FirstPartyTokens.refusal(.storeRollbackDetected)
+        }
+    }
+
+    /// Whether the grant's client still holds `login`.
+    package func isFirstParty(_ grant: Grant) async throws(OAuthError) -> Bool {
+        try await clients.isFirstParty(grant.clientID, uid: grant.clientUID)
     }
 }

@@ -35,9 +35,12 @@ package struct TokenIssuer: Sendable {
         package var assurance: SessionAssurance
         package var access: GrantedAccess
         package var includesRoles: Bool
+        /// When the access token ends: never after its session, and as the store remembers it for revocations.
+        package var expiresAt: Instant
 
         package init(
-            account: Account, client: Client, grant: Grant, assurance: SessionAssurance, access: GrantedAccess, includesRoles: Bool
+            account: Account, client: Client, grant: Grant, assurance: SessionAssurance, access: GrantedAccess, includesRoles: Bool,
+            expiresAt: Instant
         ) {
             self.account = account
             self.client = client
@@ -45,6 +48,7 @@ package struct TokenIssuer: Sendable {
             self.assurance = assurance
             self.access = access
             self.includesRoles = includesRoles
+            self.expiresAt = expiresAt
         }
     }
 
@@ -59,7 +63,7 @@ package struct TokenIssuer: Sendable {
             GrantCredential.make(.refreshToken, grant: subject.grant, counter: $0, issuer: issuer, keys: masterKeys)
         }
         return IssuedTokens(
-            accessToken: Secret(accessToken), expiresIn: accessLifetime, refreshToken: refreshToken, scope: subject.access.scope,
+            accessToken: Secret(accessToken), expiresIn: subject.expiresAt - now, refreshToken: refreshToken, scope: subject.access.scope,
             sessionID: subject.grant.sessionID
         )
     }
@@ -77,7 +81,7 @@ package struct TokenIssuer: Sendable {
             }
             $0.member("client_id", subject.client.id.text)
             $0.member("iat", now.seconds)
-            $0.member("exp", now.seconds.addingSaturated(accessLifetime.wholeSeconds))
+            $0.member("exp", subject.expiresAt.seconds)
             $0.member("jti", id)
             $0.member("scope", subject.access.scope.description)
             $0.member("auth_time", subject.assurance.authenticatedAt.seconds)

@@ -60,10 +60,15 @@ package enum CreateAccountOutcome: Sendable {
     case taken
 }
 
+/// Whose hand disabled something. A file does not bring back what an operator has disabled.
+package enum DisabledBy: Int64, Sendable { case file = 1, operatorsHand = 2 }
+
 package enum AccountChange: Sendable {
     /// Every session and grant ends.
     case password(Secret<String>)
-    case disabled(Bool)
+    case disabled(by: DisabledBy)
+    /// Undoes what the same hand, or a weaker one, has disabled.
+    case enabled(by: DisabledBy)
     /// Taking a role away raises the epoch; the grants stay and give narrower tokens.
     case roles([Identifier])
     case deleted

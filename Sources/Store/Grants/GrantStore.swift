@@ -34,9 +34,12 @@ package struct RefreshedGrant: Sendable {
     /// The counter of the refresh token to hand out.
     package let successor: Int64
     package let outcome: RefreshRotation.Outcome
+    /// When the access token that follows ends: not after its session.
+    package let tokenExpiresAt: Instant
 
     package init(
-        grant: Grant, account: Account, client: Client, assurance: SessionAssurance, successor: Int64, outcome: RefreshRotation.Outcome
+        grant: Grant, account: Account, client: Client, assurance: SessionAssurance, successor: Int64,
+        outcome: RefreshRotation.Outcome, tokenExpiresAt: Instant
     ) {
         self.grant = grant
         self.account = account
@@ -44,6 +47,7 @@ package struct RefreshedGrant: Sendable {
         self.assurance = assurance
         self.successor = successor
         self.outcome = outcome
+        self.tokenExpiresAt = tokenExpiresAt
     }
 }
 

@@ -52,11 +52,17 @@ extension SQLTransaction {
         switch change {
         case .password(let hash):
             try execute("UPDATE accounts SET password_hash = ?1 WHERE id = ?2", .text(hash.exposed), .id(id))
+            // Whoever sets a new password is no longer held back by the failures with the old one.
+            try execute(
+                "DELETE FROM throttles WHERE name = ?1 OR name = ?2 OR (name >= ?3 AND name < ?4)",
+                .text("account:\(id)"), .text("reserve:\(id)"), .text("known:\(id):"), .text("known:\(id);")
+            )
             try endEverything(ofAccount: id, at: now, margin: margin)
-        case .disabled(let isDisabled):
-            if account.isDisabled == isDisabled { return true }
-            try execute("UPDATE accounts SET disabled = ?1 WHERE id = ?2", .flag(isDisabled), .id(id))
-            if isDisabled { try endEverything(ofAccount: id, at: now, margin: margin) }
+        case .disabled(let by):
+            try execute("UPDATE accounts SET disabled = ?1 WHERE id = ?2 AND disabled < ?1", .int(by.rawValue), .id(id))
+            if !account.isDisabled { try endEverything(ofAccount: id, at: now, margin: margin) }
+        case .enabled(let by):
+            try execute("UPDATE accounts SET disabled = 0 WHERE id = ?1 AND disabled <= ?2", .id(id), .int(by.rawValue))
         case .roles(let roles):
             try execute("UPDATE accounts SET roles = ?1 WHERE id = ?2", .list(roles.map(\.text)), .id(id))
             if !Set(account.roles).isSubset(of: roles) { try raiseEpoch(ofAccount: id, at: now, margin: margin) }

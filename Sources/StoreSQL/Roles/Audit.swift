@@ -14,7 +14,11 @@ extension SQLTransaction {
         )
         guard let number = try rows.first?.int(0) else { throw .corrupt("audit gives no number") }
         try execute(
-            "DELETE FROM audit WHERE number IN (SELECT number FROM audit WHERE at_ms < ?1 OR number <= ?2 ORDER BY number LIMIT ?3)",
+            // Only the oldest few are looked at: ages follow numbers, and a search for old ones would read the whole table.
+            """
+            DELETE FROM audit WHERE number IN (
+                SELECT number FROM (SELECT number, at_ms FROM audit ORDER BY number LIMIT ?3) AS oldest WHERE at_ms < ?1 OR number <= ?2)
+            """,
             .time(event.at - limits.auditKeep), .int(number - limits.auditRowsMax), .int(SQLStore.cleanupBatch)
         )
     }

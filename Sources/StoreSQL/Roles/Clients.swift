@@ -72,9 +72,9 @@ extension SQLStore {
         let limits = limits
         return try await write { (transaction) throws(StoreError) in
             guard let client = try transaction.client(id) else { return false }
-            if client.isDisabled == isDisabled { return true }
-            try transaction.execute("UPDATE clients SET disabled = ?1 WHERE id = ?2", .flag(isDisabled), .id(id))
-            if isDisabled {
+            try transaction.execute(
+                "UPDATE clients SET disabled = ?1 WHERE id = ?2", .int(isDisabled ? DisabledBy.operatorsHand.rawValue : 0), .id(id))
+            if isDisabled, !client.isDisabled {
                 try transaction.endEverything(ofClient: id, uid: client.uid, at: event.at, margin: limits.revocationMargin)
             }
             try transaction.append(event, limits: limits)

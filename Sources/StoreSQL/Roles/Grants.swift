@@ -66,20 +66,23 @@ extension SQLTransaction {
             return .replayed
         }
         let expiresAt = min(now + presentation.idleLifetime, session.expiresAt)
+        let tokenExpiresAt = min(now + presentation.accessLifetime, session.expiresAt)
         let changed = try execute(
             """
-            UPDATE grants SET refresh_current = ?1, refresh_predecessor = ?2, refresh_advanced_ms = ?3, expires_ms = ?4, token_until_ms = ?5
+            UPDATE grants SET refresh_current = ?1, refresh_predecessor = ?2, refresh_advanced_ms = ?3, expires_ms = ?4,
+                token_until_ms = CASE WHEN token_until_ms > ?5 THEN token_until_ms ELSE ?5 END
             WHERE id = ?6 AND refresh_current = ?7 AND refresh_predecessor = ?8 AND revoked_ms IS NULL
             """,
             .int(rotation.current), .int(rotation.predecessor), .time(rotation.advancedAt), .time(expiresAt),
-            .time(now + presentation.accessLifetime), .id(grant.id), .int(grant.rotation.current), .int(grant.rotation.predecessor)
+            .time(tokenExpiresAt), .id(grant.id), .int(grant.rotation.current), .int(grant.rotation.predecessor)
         )
         guard changed == 1 else { throw .corrupt("a locked grant changed") }
         try execute("UPDATE sessions SET used_ms = ?1 WHERE id = ?2", .time(now), .id(sessionID))
         failpoint("refresh.before_commit")
         return .refreshed(
             RefreshedGrant(
-                grant: grant, account: account, client: client, assurance: session.assurance, successor: successor, outcome: outcome
+                grant: grant, account: account, client: client, assurance: session.assurance, successor: successor,
+                outcome: outcome, tokenExpiresAt: tokenExpiresAt
             )
         )
     }

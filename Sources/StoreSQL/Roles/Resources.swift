@@ -10,10 +10,11 @@ extension SQLTransaction {
     ///   - disabled: Whether to read what is in force, or what is disabled.
     fileprivate func document(managedBy: ManagedBy?, disabled: Bool = false) throws(StoreError) -> ResourceDocument {
         var document = ResourceDocument()
-        let (manager, state): (SQLValue, SQLValue) = (.text(managedBy?.rawValue), .flag(disabled))
+        let manager: SQLValue = .text(managedBy?.rawValue)
+        // What an operator disabled (2) is none of the files' business: to them it is in force.
+        let state = disabled ? "disabled = 1" : "disabled <> 1"
         let definitions = try query(
-            "SELECT kind, definition FROM definitions WHERE disabled = ?2 AND (?1 IS NULL OR managed_by = ?1) ORDER BY kind, name", manager,
-            state
+            "SELECT kind, definition FROM definitions WHERE \(state) AND (?1 IS NULL OR managed_by = ?1) ORDER BY kind, name", manager
         )
         for row in definitions {
             switch DefinitionKind(rawValue: try row.text(0)) {
@@ -26,15 +27,14 @@ extension SQLTransaction {
         let clients = try query(
             """
             SELECT definition FROM clients
-            WHERE deleted = 0 AND disabled = ?2 AND managed_by <> 'built_in' AND (?1 IS NULL OR managed_by = ?1) ORDER BY id
+            WHERE deleted = 0 AND \(state) AND managed_by <> 'built_in' AND (?1 IS NULL OR managed_by = ?1) ORDER BY id
             """,
-            manager, state
+            manager
         )
         for row in clients { document.clients.append(try row.definition(0, ResourceJSON.decodeClient)) }
         guard managedBy != nil else { return document }
         let accounts = try query(
-            "SELECT username, email, roles FROM accounts WHERE disabled = ?2 AND managed_by = ?1 ORDER BY canonical_username", manager,
-            state
+            "SELECT username, email, roles FROM accounts WHERE \(state) AND managed_by = ?1 ORDER BY canonical_username", manager
         )
         for row in accounts {
             var user = UserDefinition(username: try row.text(0))
@@ -87,12 +87,15 @@ extension SQLStore {
     package func apply(_ request: ApplyRequest, event: AuditEvent) async throws(StoreError) -> ApplyOutcome {
         let limits = limits
         let (userIDs, clientUIDs) = (request.wanted.users.map { _ in newIdentifier() }, request.wanted.clients.map { _ in newIdentifier() })
-        return try await write { (transaction) throws(StoreError) in
+        let onResources = onResources
+        return try await write(committed: { (outcome: (ApplyOutcome, ResourceDocument?)) in
+            if let document = outcome.1 { onResources(document) }
+        }) { (transaction) throws(StoreError) -> (ApplyOutcome, ResourceDocument?) in
             let stored = try transaction.document(managedBy: .file)
             let changes = try transaction.difference(to: request.wanted, prune: request.prune)
             let applying = Applying(transaction: transaction, request: request, now: event.at, margin: limits.revocationMargin)
             let conflicts = try applying.conflicts()
-            guard conflicts.isEmpty else { return .conflict(conflicts) }
+            guard conflicts.isEmpty else { return (.conflict(conflicts), nil) }
             try applying.definitions(.resource, stored.resources, request.wanted.resources, name: \.id.text, encode: ResourceJSON.encode)
             try applying.narrowRoles(stored.roles)
             try applying.definitions(.role, stored.roles, request.wanted.roles, name: \.name.text, encode: ResourceJSON.encode)
@@ -104,8 +107,8 @@ extension SQLStore {
                 .blob(request.digest)
             )
             if !changes.isEmpty { try transaction.append(event, limits: limits) }
-            return .applied(changes)
-        }
+            return (.applied(changes), try transaction.document(managedBy: nil))
+        }.0
     }
 }
 
@@ -197,7 +200,7 @@ private struct Applying {
         for client in stored where !wanted.contains(where: { $0.id == client.id }) {
             guard let row = try transaction.client(client.id) else { continue }
             try transaction.endEverything(ofClient: row.id, uid: row.uid, at: now, margin: margin)
-            let state = request.prune ? "deleted = 1" : "disabled = 1"
+            let state = request.prune ? "deleted = 1" : "disabled = CASE WHEN disabled = 2 THEN 2 ELSE 1 END"
             try transaction.execute("UPDATE clients SET \(state) WHERE id = ?1", .id(row.id))
         }
         if request.prune {
@@ -215,7 +218,9 @@ private struct Applying {
                 continue
             }
             if row.definition == client, !row.isDisabled { continue }
-            try transaction.execute("UPDATE clients SET definition = ?1, disabled = 0 WHERE id = ?2", definition, .id(client.id))
+            try transaction.execute(
+                "UPDATE clients SET definition = ?1, disabled = CASE WHEN disabled = 2 THEN 2 ELSE 0 END WHERE id = ?2", definition,
+                .id(client.id))
             let narrows = !row.definition.scopes.isSubset(of: client.scopes) || !Set(row.definition.grants).isSubset(of: client.grants)
             if narrows { try transaction.raiseEpoch(ofClient: row.id, uid: row.uid, at: now, margin: margin) }
         }
@@ -244,7 +249,7 @@ private struct Applying {
         let rows = try transaction.query(
             "SELECT id, canonical_username FROM accounts WHERE managed_by = 'file' AND (disabled = 0 OR ?1 = 1)", .flag(request.prune))
         for row in rows where !wantedNames.contains(try row.identifier(1)) {
-            let change: AccountChange = request.prune ? .deleted : .disabled(true)
+            let change: AccountChange = request.prune ? .deleted : .disabled(by: .file)
             _ = try transaction.apply(change, to: try row.identifier(0), at: now, margin: margin)
         }
     }
@@ -264,7 +269,7 @@ private struct Applying {
             return
         }
         guard let before = try transaction.lockedAccount(existing) else { return }
-        if before.isDisabled { _ = try transaction.apply(.disabled(false), to: existing, at: now, margin: margin) }
+        if before.isDisabled { _ = try transaction.apply(.enabled(by: .file), to: existing, at: now, margin: margin) }
         if before.roles != user.roles { _ = try transaction.apply(.roles(user.roles), to: existing, at: now, margin: margin) }
         if before.email != user.email {
             try transaction.execute(

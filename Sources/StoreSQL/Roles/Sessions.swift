@@ -54,12 +54,15 @@ extension SQLTransaction {
 
     /// A few rows that nothing can use any more.
     fileprivate func forgetExpired(at now: Instant) throws(StoreError) {
-        for table in ["grants", "sessions"] {
-            try execute(
-                "DELETE FROM \(table) WHERE id IN (SELECT id FROM \(table) WHERE expires_ms < ?1 LIMIT ?2)",
-                .time(now), .int(SQLStore.cleanupBatch)
-            )
-        }
+        // A grant stays as long as a token of it is out: from it a revocation learns how long it must be kept.
+        try execute(
+            "DELETE FROM grants WHERE id IN (SELECT id FROM grants WHERE expires_ms < ?1 AND token_until_ms < ?1 LIMIT ?2)",
+            .time(now), .int(SQLStore.cleanupBatch)
+        )
+        try execute(
+            "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_ms < ?1 LIMIT ?2)",
+            .time(now), .int(SQLStore.cleanupBatch)
+        )
         try execute(
             "DELETE FROM revocations WHERE kind <> 'key' AND sequence IN (SELECT sequence FROM revocations WHERE until_ms < ?1 LIMIT ?2)",
             .time(now), .int(SQLStore.cleanupBatch)
@@ -88,7 +91,7 @@ extension SQLStore {
                 expiresAt: min(now + request.idleLifetime, session.expiresAt)
             )
             try transaction.insert(session)
-            try transaction.insert(grant, tokensUntil: now + request.accessLifetime)
+            try transaction.insert(grant, tokensUntil: min(now + request.accessLifetime, session.expiresAt))
             try transaction.forgetExpired(at: now)
             var event = event
             event.sessionID = sessionID

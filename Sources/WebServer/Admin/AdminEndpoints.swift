@@ -54,7 +54,8 @@ package struct AdminEndpoints: Sendable {
         -> AuditEvent
     {
         AuditEvent(
-            kind, at: request.now, accountID: account, clientID: client, source: "operator", reason: reason, traceID: request.traceID
+            kind, at: request.now, accountID: account, clientID: client,
+            source: request.actor.map { "admin \($0) from \(request.source)" } ?? "operator", reason: reason, traceID: request.traceID
         )
     }
 

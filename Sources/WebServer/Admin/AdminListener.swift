@@ -76,7 +76,8 @@ package struct AdminListener: EdgeResponder {
         guard case .bearer(let own) = access else { return endpoints }
         return endpoints.map { endpoint in
             Endpoint(endpoint.method, endpoint.path, bodyMax: endpoint.bodyMax) { (request) throws(APIError) in
-                _ = try await own.holder(request, scope: ScopeCatalogue.adminScope, allowsRefreshToken: false)
+                var request = request
+                request.actor = try await own.holder(request, scope: ScopeCatalogue.adminScope, allowsRefreshToken: false).accountID
                 return try await endpoint.handle(request)
             }
         }

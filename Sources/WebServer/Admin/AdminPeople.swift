@@ -77,16 +77,19 @@ extension AdminEndpoints {
 
     private func changeUser(_ request: APIRequest) async throws(APIError) -> ResponseFacts {
         let body = try request.json(["password", "disabled", "roles"])
+        // Everything is read before anything is changed.
+        let password = try body.text("password", bytesMax: 4_096)
+        let roles = try body.texts("roles", countMax: 100, bytesMax: 255)
+        let isDisabled = try body.flag("disabled")
         let account = try await account(named: request.parameters[0])
-        if let password = try body.text("password", bytesMax: 4_096) {
+        if let password {
             let event = event(.accountChanged, request, account: account.id, "password")
             do { try await accounts.setPassword(Secret(password), of: account, event: event) } catch { throw APIError(error) }
         }
-        if let roles = try body.texts("roles", countMax: 100, bytesMax: 255) {
-            try await change(account, .roles(roles.map { Identifier($0) }), "roles", request)
-        }
-        if let isDisabled = try body.flag("disabled") {
-            try await change(account, .disabled(isDisabled), isDisabled ? "disabled" : "enabled", request)
+        if let roles { try await change(account, .roles(roles.map { Identifier($0) }), "roles", request) }
+        if let isDisabled {
+            let change: AccountChange = isDisabled ? .disabled(by: .operatorsHand) : .enabled(by: .operatorsHand)
+            try await self.change(account, change, isDisabled ? "disabled" : "enabled", request)
         }
         return AdminEndpoints.answer(try await self.account(named: request.parameters[0]))
     }

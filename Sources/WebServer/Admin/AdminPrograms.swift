@@ -48,7 +48,16 @@ extension AdminEndpoints {
     }
 
     private func maintain(_ reason: KeyRotation.Reason, _ event: AuditEvent) async throws(APIError) -> ResponseFacts {
+        let before = keys.records
         do { try await keys.maintain(for: reason, event: event) } catch { throw .unavailable("signing_unavailable") }
+        if keys.records == before {
+            let wait = max(1, (keys.rotation.nextRotation(before) - environment.now()).wholeSeconds)
+            throw APIError(
+                409, "too_early", "The next key has not been published for long enough yet; verifiers may not know it.",
+                reason: "key_too_early",
+                headers: [("retry-after", String(wait))]
+            )
+        }
         return AdminEndpoints.answer(keys.records)
     }
 

@@ -35,7 +35,7 @@ package struct LoginEndpoint: Sendable {
         let client: ClientAuthentication.Proved
         do { client = try await tokens.firstPartyClient(presented) } catch { throw APIError(error) }
         let attempt = PasswordSignIn.Attempt(
-            username: credential.username, password: credential.password, source: request.facts.peer, clientID: client.client.id,
+            username: credential.username, password: credential.password, source: request.client, clientID: client.client.id,
             traceID: request.traceID
         )
         let (account, assurance) = try await LoginEndpoint.proved(signIn.attempt(attempt, at: request.now))

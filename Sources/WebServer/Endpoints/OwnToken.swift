@@ -30,14 +30,22 @@ package struct OwnToken: Sendable {
             )
         }
         if allowsRefreshToken, let text = String(validating: bearer.exposed, as: UTF8.self), text.hasPrefix("ghr_") {
-            do {
-                let grant = try await tokens.liveGrant(of: Secret(text), at: request.now)
-                return Holder(accountID: grant.accountID, sessionID: grant.sessionID)
-            } catch { throw OwnToken.refused(error.reason.rawValue) }
+            return try await holder(ofRefreshToken: Secret(text), request)
         }
         let token = try accessToken(bearer, audience: .anyOf([ScopeCatalogue.ownResource]), scope: ScopeSet([scope]))
         guard token.audiences == [ScopeCatalogue.ownResource] else { throw OwnToken.refused("wrong_audience") }
         return Holder(accountID: token.subject, sessionID: token.sessionID)
+    }
+
+    private func holder(ofRefreshToken token: Secret<String>, _ request: APIRequest) async throws(APIError) -> Holder {
+        do throws(OAuthError) {
+            let grant = try await tokens.liveGrant(of: token, at: request.now)
+            guard try await tokens.isFirstParty(grant) else { throw OAuthError(.invalidGrant, .clientNotFirstParty, "") }
+            return Holder(accountID: grant.accountID, sessionID: grant.sessionID)
+        } catch {
+            if error.code == .temporarilyUnavailable { throw APIError(error) }
+            throw OwnToken.refused(error.reason.rawValue)
+        }
     }
 
     /// A good access token, or the refusal of RFC 6750 §3.1. One text for every fault of the token (JW-22).

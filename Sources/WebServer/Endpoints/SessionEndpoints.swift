@@ -85,9 +85,24 @@ package struct SessionEndpoints: Sendable {
                 mayEndEverything: token.audiences == [ScopeCatalogue.ownResource] && token.scope.contains(ScopeCatalogue.accountScope)
             )
         } catch {
-            if error.reason == "revoked" || error.reason == "expired" { return nil }
-            throw error
+            // Its signature was found good before either of these: what it says of its session is true, and the session may live on.
+            guard error.reason == TokenRefusal.revoked.rawValue || error.reason == TokenRefusal.expired.rawValue else { throw error }
+            return SessionEndpoints.target(ofSpent: bearer)
         }
+    }
+
+    /// What an access token of ours belongs to that is valid no more; its holder may end that, and nothing else.
+    private static func target(ofSpent token: Secret<[UInt8]>) -> Target? {
+        let parts = token.exposed.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+        // The verifier has read the same bytes with the same reader.
+        guard parts.count == 3, let payload = Base64URL.decode(parts[1]),
+            let claims = (try? JSONReader.read(payload, limits: .token))?.object,
+            let subject = claims["sub"]?.string, let client = claims["client_id"]?.string
+        else { return nil }
+        return Target(
+            accountID: Identifier(subject), clientID: Identifier(client), sessionID: claims["sid"]?.string.map { Identifier($0) },
+            grantID: claims["gid"]?.string.map { Identifier($0) }, mayEndEverything: false
+        )
     }
 
     private func isFirstParty(_ client: Identifier) async throws(StoreError) -> Bool {

@@ -36,6 +36,7 @@ enum ServeCommand {
         }
         await server.drain()
         log(.info, "stopped")
+        LogWriter.flush()
         return 0
     }
 

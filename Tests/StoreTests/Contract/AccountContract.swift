@@ -25,7 +25,7 @@ enum AccountState: String, CaseIterable, Sendable, CustomTestStringConvertible {
         switch self {
         case .unchanged: break
         case .roleTaken: _ = try await test.store.change(account.id, .roles([]), event: test.event())
-        case .disabled: _ = try await test.store.change(account.id, .disabled(true), event: test.event())
+        case .disabled: _ = try await test.store.change(account.id, .disabled(by: .operatorsHand), event: test.event())
         case .deleted: _ = try await test.store.change(account.id, .deleted, event: test.event())
         case .passwordChanged: _ = try await test.store.change(account.id, .password(Secret("new")), event: test.event())
         case .loggedOutEverywhere: try await test.store.endAll(of: account.id, at: test.now, event: test.event(.signOut))
