@@ -94,8 +94,8 @@ package struct SessionEndpoints: Sendable {
     /// What an access token of ours belongs to that is valid no more; its holder may end that, and nothing else.
     private static func target(ofSpent token: Secret<[UInt8]>) -> Target? {
         let parts = token.exposed.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
-        // The verifier has read the same bytes with the same reader.
         guard parts.count == 3, let payload = Base64URL.decode(parts[1]),
+            // The verifier has read the same bytes with the same reader: nothing can fail here.
             let claims = (try? JSONReader.read(payload, limits: .token))?.object,
             let subject = claims["sub"]?.string, let client = claims["client_id"]?.string
         else { return nil }
