@@ -17,6 +17,7 @@ setup: ## installs what is missing for building, testing and benchmarks (a secon
 build: ## release build of the server; prints where it is
 	@scripts/setup build
 	@$(RELEASE)
+	@! grep -qa GATEHOUSE_FAILPOINT "$$($(RELEASE) --show-bin-path)/gatehouse" || { echo "the release has failpoints" >&2; exit 1; }
 	@echo "$$($(RELEASE) --show-bin-path)/gatehouse"
 
 quick: ## T=Target: debug build of one target

@@ -53,6 +53,7 @@ let package = Package(
     ],
     targets: [
         .systemLibrary(name: "CArgon2", path: "Sources/C/CArgon2", pkgConfig: "libargon2", providers: [.apt(["libargon2-dev"])]),
+        .systemLibrary(name: "CSodium", path: "Sources/C/CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
         .systemLibrary(name: "CCrypt", path: "Sources/C/CCrypt", providers: [.apt(["libcrypt-dev"])]),
         .target(name: "CAssets", path: "Sources/C/CAssets", exclude: ["assets"]),
 
@@ -62,7 +63,7 @@ let package = Package(
         library("StoreSQL", ["Store", "AuthCore"]),
         library("StoreSQLite", ["StoreSQL", "Store", "AuthCore", grdb, grdbSQLite]),
         library("TokenKeys", ["AuthCore", "TokenVerification", "Store", crypto, cryptoExtras]),
-        library("Accounts", ["AuthCore", "Store", "CArgon2", "CCrypt", "CAssets", crypto, cryptoExtras]),
+        library("Accounts", ["AuthCore", "Store", "CArgon2", "CSodium", "CCrypt", "CAssets", crypto, cryptoExtras]),
         library("OAuthServer", ["AuthCore", "TokenVerification", "Store", "TokenKeys", crypto]),
         library("Gateway", ["AuthCore", "TokenVerification", "Store"]),
         library("Settings", ["AuthCore", "Store", yams]),
