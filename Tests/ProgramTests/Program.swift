@@ -89,8 +89,14 @@ final class Program: @unchecked Sendable {
         throw NotReady(log: "no line in ten seconds")
     }
 
+    /// Ends the program and waits for it. One that does not go is killed after ten seconds, and that is a failure.
     func kill(_ signal: Int32) {
         Foundation.kill(process.processIdentifier, signal)
+        for _ in 0..<1_000 where process.isRunning { usleep(10_000) }
+        if process.isRunning {
+            Issue.record("signal \(signal) did not end the program")
+            Foundation.kill(process.processIdentifier, SIGKILL)
+        }
         process.waitUntilExit()
     }
 

@@ -13,6 +13,8 @@ enum ServeCommand {
         let (settings, warnings) = try SettingsLoading.load(arguments)
         let environment = Environment.live
         let log = LogWriter.make(isForPeople: settings.logging.isForPeople, level: settings.logging.level, environment: environment)
+        // Before anything is opened: a signal that comes while the server starts is kept, and ends it in order once it runs.
+        let signals = Signals()
         for warning in warnings { log(.warning, "setting", [("message", warning)]) }
         raiseFileLimit(log)
         try checkMode(of: settings)
@@ -20,7 +22,6 @@ enum ServeCommand {
         try await applyAtStart(node)
         let server = try await Server.start(node)
         log(.info, "ready", [("issuer", settings.issuer.text), ("version", VersionCommand.version)])
-        let signals = Signals()
         await withTaskGroup(of: Void.self) { tasks in
             tasks.addTask { await Upkeep(node: node, server: server).run() }
             for await signal in signals.events {
