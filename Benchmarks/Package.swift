@@ -33,7 +33,7 @@ let package = Package(
             dependencies: [.product(name: "Crypto", package: "swift-crypto")],
             swiftSettings: settings
         ),
-        .executableTarget(name: "bare-argon2", linkerSettings: [.linkedLibrary("argon2")]),
+        .executableTarget(name: "bare-argon2", linkerSettings: [.linkedLibrary("sodium")]),
         .executableTarget(name: "bare-sqlite", linkerSettings: [.linkedLibrary("sqlite3")]),
     ]
 )
