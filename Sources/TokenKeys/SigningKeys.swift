@@ -163,6 +163,8 @@ package final class SigningKeys: Sendable {
         guard let signer else { throw .noActiveKey }
         // A set of our own keys has unique ids and no weak key; anything else is damage.
         guard let set = try? KeySet(keys: published) else { throw .unreadable(signer.id) }
+        // In one order, however they came: keys of one instant have none of their own, and a change must not be seen where there is none.
+        let records = records.sorted { ($0.publishedAt, $0.id) < ($1.publishedAt, $1.id) }
         let next = Snapshot(signer: signer, published: Published(keys: published, set: set), records: records, ticket: ticket)
         // Verifier and signer change together: neither ever has a key that the other lacks.
         snapshot.withLock { snapshot in
