@@ -27,14 +27,14 @@ extension String {
     /// The same for two strings, which is the usual case: the generic one is not specialised in other modules.
     public func isSameBytes(as other: String) -> Bool {
         guard utf8.count == other.utf8.count else { return false }
-        var left = self
-        var right = other
-        return left.withUTF8 { left in
-            right.withUTF8 { right in
+        // Without a copy and without a count of references: both are views of bytes that lie together, but for strings bridged from elsewhere.
+        let isSame = utf8.withContiguousStorageIfAvailable { left in
+            other.utf8.withContiguousStorageIfAvailable { right in
                 for index in left.indices where left[index] != right[index] { return false }
                 return true
             }
         }
+        return (isSame ?? nil) ?? utf8.elementsEqual(other.utf8)
     }
 }
 

@@ -30,17 +30,24 @@ public struct ScopeSet: Hashable, Sendable, CustomStringConvertible, Sequence {
     ///
     /// - Returns: Nothing when a byte is not allowed, a name is too long or there are too many. An empty text is the empty set.
     public init?(parsing text: String) {
-        if text.isEmpty {
-            self = .none
-            return
+        var copy = text
+        let names: [Identifier]? = copy.withUTF8 { bytes in
+            if bytes.isEmpty { return [] }
+            var names: [Identifier] = []
+            var start = 0
+            for end in 0...bytes.count where end == bytes.count || bytes[end] == UInt8(ascii: " ") {
+                let name = UnsafeBufferPointer(rebasing: bytes[start..<end])
+                guard ScopeSet.isName(name), names.count < ScopeSet.countMax else { return nil }
+                names.append(Identifier(String(decoding: name, as: UTF8.self)))
+                start = end + 1
+            }
+            return names
         }
-        var names: [Identifier] = []
-        for part in text.utf8.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false) {
-            guard ScopeSet.isName(part), names.count < ScopeSet.countMax, let name = String(Substring(part)) as String? else { return nil }
-            names.append(Identifier(name))
-        }
-        self.init(names)
+        guard let names else { return nil }
+        self = names.count < 2 ? ScopeSet(unique: names) : ScopeSet(names)
     }
+
+    private init(unique names: [Identifier]) { self.values = names }
 
     /// Whether `bytes` is one scope-token of RFC 6749 §3.3.
     public static func isName(_ bytes: some Collection<UInt8>) -> Bool {

@@ -1,8 +1,34 @@
 import Glibc
+import NIOCore
 
 /// The environment variables of this process.
 enum ProcessEnvironment {
-    static var processorCount: Int { max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
+    /// The processors that this process may use: its affinity (`taskset`, a container's `cpuset`) and the quota of its control group.
+    ///
+    /// Two event loops that share one processor keep each other waiting for whole time slices, milliseconds each.
+    static var processorCount: Int {
+        // Where there is no such file, the other limit stands.
+        let status = (try? Files.read("/proc/self/status")) ?? []
+        let prefix = "Cpus_allowed_list:"
+        let line = String(decoding: status, as: UTF8.self).split(separator: "\n").first { $0.hasPrefix(prefix) }
+        return max(1, min(System.coreCount, line.flatMap { count(inList: $0.dropFirst(prefix.count)) } ?? .max))
+    }
+
+    /// How many numbers a list as `0-3,8` has (cpuset(7), "List Format"); nothing when it is none.
+    static func count(inList list: some StringProtocol) -> Int? {
+        var count = 0
+        for range in list.utf8.filter({ $0 != 0x20 && $0 != 0x09 }).split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false) {
+            let ends = range.split(separator: UInt8(ascii: "-"), omittingEmptySubsequences: false).map {
+                Int(String(decoding: $0, as: UTF8.self))
+            }
+            guard let first = ends.first ?? nil, let last = ends.last ?? nil, ends.count <= 2, (0...last).contains(first), last < 1 << 20
+            else {
+                return nil
+            }
+            count += last - first + 1
+        }
+        return count
+    }
 
     static let all: [String: String] = {
         var variables: [String: String] = [:]

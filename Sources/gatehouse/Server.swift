@@ -30,7 +30,7 @@ final class Server: Sendable {
 
     /// Opens every listener, or none.
     static func start(_ node: Node) async throws(StartFailure) -> Server {
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: System.coreCount)
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: ProcessEnvironment.processorCount)
         let shells = Shells(node: node)
         let listeners = node.settings.listeners
         var servers: [(name: String, server: EdgeServer, tls: EdgeTLS?)] = []

@@ -42,20 +42,38 @@ func microseconds(seconds: Double, _ operation: () throws -> Bool) rethrows -> D
 let seconds = CommandLine.arguments.count > 1 ? (Double(CommandLine.arguments[1]) ?? 1) : 1
 let message = [UInt8]((0..<300).map { UInt8(truncatingIfNeeded: $0) })
 
-let ecKey = P256.Signing.PrivateKey()
-let ecRaw = try ecKey.signature(for: message).rawRepresentation
-let edKey = Curve25519.Signing.PrivateKey()
-let edRaw = try edKey.signature(for: message)
-
-let ecSign = try microseconds(seconds: seconds) { try ecKey.signature(for: message).rawRepresentation.count == 64 }
-let ecVerify = try microseconds(seconds: seconds) {
-    ecKey.publicKey.isValidSignature(try P256.Signing.ECDSASignature(rawRepresentation: ecRaw), for: message)
+/// How many different messages are signed: the same one again and again would be learnt by the branch predictor, which real tokens are not.
+let variety = 1024
+let messages = (0..<variety).map { number in (0..<300).map { UInt8(truncatingIfNeeded: $0 &* (number + 1) &+ number >> 3) } }
+nonisolated(unsafe) var turn = 0
+func next() -> Int {
+    turn = (turn + 1) % variety
+    return turn
 }
-let edSign = try microseconds(seconds: seconds) { try edKey.signature(for: message).count == 64 }
-let edVerify = microseconds(seconds: seconds) { edKey.publicKey.isValidSignature(edRaw, for: message) }
+
+let ecKey = P256.Signing.PrivateKey()
+let ecPublic = ecKey.publicKey
+let ecSignatures = try messages.map { try ecKey.signature(for: $0).rawRepresentation }
+let edKey = Curve25519.Signing.PrivateKey()
+let edPublic = edKey.publicKey
+let edSignatures = try messages.map { try edKey.signature(for: $0) }
+
+let ecSign = try microseconds(seconds: seconds) { try ecKey.signature(for: messages[next()]).rawRepresentation.count == 64 }
+let ecVerify = try microseconds(seconds: seconds) {
+    let number = next()
+    return ecPublic.isValidSignature(try P256.Signing.ECDSASignature(rawRepresentation: ecSignatures[number]), for: messages[number])
+}
+let ecVerifySame = try microseconds(seconds: seconds) {
+    ecPublic.isValidSignature(try P256.Signing.ECDSASignature(rawRepresentation: ecSignatures[0]), for: messages[0])
+}
+let edSign = try microseconds(seconds: seconds) { try edKey.signature(for: messages[next()]).count == 64 }
+let edVerify = microseconds(seconds: seconds) {
+    let number = next()
+    return edPublic.isValidSignature(edSignatures[number], for: messages[number])
+}
 
 func rounded(_ value: Double) -> Double { (value * 100).rounded() / 100 }
 print(
-    #"{"es256_sign": \#(rounded(ecSign)), "es256_verify": \#(rounded(ecVerify)), "#
+    #"{"es256_sign": \#(rounded(ecSign)), "es256_verify": \#(rounded(ecVerify)), "es256_verify_same": \#(rounded(ecVerifySame)), "#
         + #""ed25519_sign": \#(rounded(edSign)), "ed25519_verify": \#(rounded(edVerify))}"#
 )

@@ -45,33 +45,40 @@ public enum Base64URL {
     }
 
     public static func decode(_ text: UnsafeBufferPointer<UInt8>) -> [UInt8]? {
-        guard text.count % 4 != 1 else { return nil }
-        let count = text.count / 4 * 3 + [0, 0, 1, 2][text.count % 4]
-        var valid = true
+        let whole = text.count / 4
+        let rest = text.count % 4
+        if rest == 1 { return nil }
+        let count = whole * 3 + (rest == 0 ? 0 : rest - 1)
+        // The sixth and seventh bits are set by what is outside the alphabet (0xFF), and looked at once at the end.
+        var seen: UInt8 = 0
         let bytes = [UInt8](unsafeUninitializedCapacity: count) { output, initialized in
             values.withUnsafeBufferPointer { values in
-                var accumulator: UInt32 = 0
-                var bits: UInt32 = 0
-                var written = 0
-                for character in text {
-                    let value = values[Int(character)]
-                    if value == 0xFF {
-                        valid = false
-                        break
-                    }
-                    accumulator = (accumulator << 6) | UInt32(value)
-                    bits += 6
-                    if bits >= 8 {
-                        bits -= 8
-                        output[written] = UInt8(truncatingIfNeeded: accumulator >> bits)
-                        written += 1
-                    }
+                func value(_ position: Int) -> UInt32 {
+                    let value = values[Int(text[position])]
+                    seen |= value
+                    return UInt32(value)
                 }
-                if accumulator & ((1 << bits) - 1) != 0 { valid = false }
-                initialized = written
+                var written = 0
+                for group in 0..<whole {
+                    let start = group * 4
+                    let three = value(start) << 18 | value(start + 1) << 12 | value(start + 2) << 6 | value(start + 3)
+                    output[written] = UInt8(truncatingIfNeeded: three >> 16)
+                    output[written + 1] = UInt8(truncatingIfNeeded: three >> 8)
+                    output[written + 2] = UInt8(truncatingIfNeeded: three)
+                    written += 3
+                }
+                if rest > 1 {
+                    let start = whole * 4
+                    let last = value(start) << 12 | value(start + 1) << 6 | (rest == 3 ? value(start + 2) : 0)
+                    output[written] = UInt8(truncatingIfNeeded: last >> 10)
+                    if rest == 3 { output[written + 1] = UInt8(truncatingIfNeeded: last >> 2) }
+                    // Bits that no byte takes must be zero.
+                    if last & (rest == 2 ? 0x3FF : 3) != 0 { seen = 0xFF }
+                }
             }
+            initialized = count
         }
-        return valid ? bytes : nil
+        return seen < 64 ? bytes : nil
     }
 }
 

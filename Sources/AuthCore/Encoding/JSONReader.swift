@@ -115,14 +115,20 @@ public struct JSONReader {
         var names = Set<Identifier>()
         skipSpace()
         if take(UInt8(ascii: "}")) { return JSONObject() }
-        members.reserveCapacity(8)
+        members.reserveCapacity(16)
+        var bits: UInt64 = 0
         while true {
             guard next == UInt8(ascii: "\"") else { throw .syntax }
             let name = try string()
             // Few members are compared in place, many through a set: neither is quadratic.
             if members.count < 16 {
-                // By index: a loop over the members would retain each name and value.
-                for index in members.indices where members[index].name.isSameBytes(as: name) { throw .duplicateMember }
+                // One bit for each name seen: an object's names are mostly told apart by it, and compared only when the bit is taken.
+                let bit = JSONReader.bit(of: name)
+                if bits & bit != 0 {
+                    // By index: a loop over the members would retain each name and value.
+                    for index in members.indices where members[index].name.isSameBytes(as: name) { throw .duplicateMember }
+                }
+                bits |= bit
             } else {
                 if names.isEmpty { for member in members { names.insert(Identifier(member.name)) } }
                 if !names.insert(Identifier(name)).inserted { throw .duplicateMember }
@@ -139,6 +145,12 @@ public struct JSONReader {
             guard take(UInt8(ascii: "}")) else { throw .syntax }
             return JSONObject(members)
         }
+    }
+
+    private static func bit(of name: String) -> UInt64 {
+        var hash: UInt64 = 0
+        for byte in name.utf8 { hash = hash &* 31 &+ UInt64(byte) }
+        return 1 << ((hash ^ hash >> 6) & 63)
     }
 
     private mutating func array(depthLeft: Int) throws(JSONError) -> [JSONValue] {
@@ -187,7 +199,8 @@ public struct JSONReader {
         position += 1
         let start = position
         var seen: UInt8 = 0
-        while let byte = next {
+        while position < input.count {
+            let byte = input[position]
             if byte == UInt8(ascii: "\"") {
                 let slice = UnsafeBufferPointer(rebasing: input[start..<position])
                 position += 1

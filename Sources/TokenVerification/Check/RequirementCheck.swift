@@ -20,7 +20,7 @@ struct RequirementCheck {
                     "proof", proven != nil && token.confirmationJKT != nil, expected: "a proof of \(token.confirmationJKT ?? "cnf")",
                     found: proven ?? "none"), let proven, let expected = token.confirmationJKT
             else { return .proofRequired }
-            guard explanation.check("proof", proven.hasBytes(of: expected), expected: expected, found: proven) else {
+            guard explanation.check("proof", proven.isSameBytes(as: expected), expected: expected, found: proven) else {
                 return .invalidProof
             }
         }
@@ -48,7 +48,7 @@ struct RequirementCheck {
     private var isAuthenticatedWell: Bool {
         guard !requirements.acrValues.isEmpty else { return true }
         guard let acr = token.acr else { return false }
-        return requirements.acrValues.contains { $0.hasBytes(of: acr) }
+        return requirements.acrValues.contains { $0.isSameBytes(as: acr) }
     }
 
     private var isAuthenticatedRecently: Bool {

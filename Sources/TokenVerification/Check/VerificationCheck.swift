@@ -50,6 +50,6 @@ struct VerificationCheck {
             return .refused(.wrongIssuer)
         }
         memo.remember(jws.header, jws.encodedHeader)
-        return .verified(AccessToken(claims, payload: jws.payload, key: key))
+        return .verified(AccessToken(claims, issuer: rules.issuer, payload: jws.payload, key: key))
     }
 }

@@ -43,8 +43,9 @@ public final class AccessToken: Sendable {
         (try? JSONReader.read(payload, limits: .token))?.object ?? JSONObject()
     }
 
-    init(_ claims: AccessTokenClaims, payload: [UInt8], key: VerificationKey) {
-        issuer = claims.issuer
+    /// - Parameter issuer: What `claims.issuer` has been found equal to: shared, so that the cache does not hold it once for each token.
+    init(_ claims: AccessTokenClaims, issuer: Identifier, payload: [UInt8], key: VerificationKey) {
+        self.issuer = issuer
         subject = claims.subject
         clientID = claims.clientID
         audiences = claims.audiences

@@ -14,17 +14,17 @@ extension VerificationKey {
     /// - Parameter rsaDefault: The algorithm of an RSA key that names none: `rs256` or `ps256`.
     init(jwk: JSONObject, rsaDefault: SignatureAlgorithm) throws(JWKError) {
         guard let type = jwk["kty"]?.string else { throw .missingMember }
-        if type.hasBytes(of: "oct") { throw .symmetricKey }
+        if type.isSameBytes(as: "oct") { throw .symmetricKey }
         for name in JWKReader.privateMembers where jwk[name] != nil { throw .privateMember }
         try JWKReader.checkPurpose(jwk)
         let id = try JWKReader.keyID(jwk)
         let algorithm: SignatureAlgorithm
         let material: Material
-        if type.hasBytes(of: "EC") {
+        if type.isSameBytes(as: "EC") {
             (algorithm, material) = try JWKReader.ellipticCurve(jwk)
-        } else if type.hasBytes(of: "OKP") {
+        } else if type.isSameBytes(as: "OKP") {
             (algorithm, material) = try JWKReader.octetKeyPair(jwk)
-        } else if type.hasBytes(of: "RSA") {
+        } else if type.isSameBytes(as: "RSA") {
             (algorithm, material) = try JWKReader.rsa(jwk, defaultAlgorithm: rsaDefault)
         } else {
             throw .unsupportedKeyType
@@ -44,11 +44,11 @@ enum JWKReader {
     /// `use` and `key_ops` (RFC 7517 §4.2, §4.3).
     static func checkPurpose(_ jwk: JSONObject) throws(JWKError) {
         if let use = jwk["use"] {
-            guard let text = use.string, text.hasBytes(of: "sig") else { throw .notForSignatures }
+            guard let text = use.string, text.isSameBytes(as: "sig") else { throw .notForSignatures }
         }
         if let operations = jwk["key_ops"] {
             guard let names = operations.strings, names.count <= operationsMax else { throw .notForSignatures }
-            guard Set(names.map { Identifier($0) }).count == names.count, names.contains(where: { $0.hasBytes(of: "verify") }) else {
+            guard Set(names.map { Identifier($0) }).count == names.count, names.contains(where: { $0.isSameBytes(as: "verify") }) else {
                 throw .notForSignatures
             }
         }
@@ -103,7 +103,7 @@ enum JWKReader {
 
     fileprivate static func octetKeyPair(_ jwk: JSONObject) throws(JWKError) -> (SignatureAlgorithm, VerificationKey.Material) {
         guard let curve = jwk["crv"]?.string else { throw .missingMember }
-        guard curve.hasBytes(of: "Ed25519") else { throw .unsupportedCurve }
+        guard curve.isSameBytes(as: "Ed25519") else { throw .unsupportedCurve }
         let algorithm = try algorithm(jwk, allowed: [.edDSA])
         let x = try bytes(jwk, "x")
         guard x.count == 32 else { throw .invalidEncoding }

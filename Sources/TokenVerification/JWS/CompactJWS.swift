@@ -89,20 +89,20 @@ struct JWSHeader: Sendable {
         var keyID: Identifier?
         var type: String?
         for (name, value) in members {
-            if name.hasBytes(of: "alg") {
+            if name.isSameBytes(as: "alg") {
                 guard let text = value.string else { throw MalformedToken("alg is no string") }
                 algorithm = text
-            } else if name.hasBytes(of: "kid") {
+            } else if name.isSameBytes(as: "kid") {
                 guard let text = value.string, (1...JWSHeader.keyIDBytesMax).contains(text.utf8.count) else {
                     throw MalformedToken("kid is not a string of 1 to \(JWSHeader.keyIDBytesMax) bytes")
                 }
                 keyID = Identifier(text)
-            } else if name.hasBytes(of: "typ") {
+            } else if name.isSameBytes(as: "typ") {
                 guard let text = value.string else { throw MalformedToken("typ is no string") }
                 type = text
-            } else if name.hasBytes(of: "crit") {
+            } else if name.isSameBytes(as: "crit") {
                 throw MalformedToken("crit names extensions; none is supported")
-            } else if name.hasBytes(of: "b64"), value.bool != true {
+            } else if name.isSameBytes(as: "b64"), value.bool != true {
                 throw MalformedToken("b64 is not true")
             }
         }

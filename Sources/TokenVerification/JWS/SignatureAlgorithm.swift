@@ -25,6 +25,6 @@ public enum SignatureAlgorithm: String, Sendable, Hashable, CaseIterable {
 
     /// The algorithm with exactly these bytes as its name; `none` in any spelling is not one.
     static func named(_ name: String) -> SignatureAlgorithm? {
-        allCases.first { $0.rawValue.hasBytes(of: name) }
+        allCases.first { $0.rawValue.isSameBytes(as: name) }
     }
 }

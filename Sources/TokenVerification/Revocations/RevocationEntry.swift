@@ -65,7 +65,7 @@ public struct RevocationPosition: Sendable, Hashable, CustomStringConvertible {
 
     public var description: String { "\(epoch)-\(sequence)" }
 
-    public func isSameEpoch(as other: RevocationPosition) -> Bool { epoch.hasBytes(of: other.epoch) }
+    public func isSameEpoch(as other: RevocationPosition) -> Bool { epoch.isSameBytes(as: other.epoch) }
 
     public static func == (left: RevocationPosition, right: RevocationPosition) -> Bool {
         left.sequence == right.sequence && left.isSameEpoch(as: right)

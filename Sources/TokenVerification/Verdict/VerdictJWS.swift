@@ -29,12 +29,12 @@ public enum VerdictJWS {
         let keyAlgorithm: SignatureAlgorithm
         let isSigned: Bool
         do throws(JWKError) {
-            if let type = jwk["kty"]?.string, type.hasBytes(of: "oct") {
+            if let type = jwk["kty"]?.string, type.isSameBytes(as: "oct") {
                 let key = try MACKey(jwk: jwk, headerAlgorithm: algorithm)
                 keyAlgorithm = key.algorithm
                 isSigned = algorithm == key.algorithm && key.isValidCode(parsed.signature, for: parsed.signingInput)
             } else {
-                let isPublic = { (name: String) in !JWKReader.privateMembers.contains { $0.hasBytes(of: name) } }
+                let isPublic = { (name: String) in !JWKReader.privateMembers.contains { $0.isSameBytes(as: name) } }
                 let publicJWK = JSONObject(jwk.members.filter { isPublic($0.name) })
                 let key = try VerificationKey(jwk: publicJWK, rsaDefault: algorithm == .ps256 ? .ps256 : .rs256)
                 keyAlgorithm = key.algorithm

@@ -24,7 +24,7 @@ public enum VerdictToken {
             // Neither is asked for here: unknown keys are refused and staleness is served.
             case .ask, .unavailable: VerdictCase.invalid(line)
             }
-        answer["checks"] = .array((explanation?.checks ?? []).filter { !$0.name.hasBytes(of: "freshness") }.map(\.json))
+        answer["checks"] = .array((explanation?.checks ?? []).filter { !$0.name.isSameBytes(as: "freshness") }.map(\.json))
         return answer
     }
 
