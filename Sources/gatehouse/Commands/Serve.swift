@@ -103,17 +103,41 @@ enum ServeCommand {
 /// SIGTERM, SIGINT and SIGHUP as a sequence.
 private final class Signals: Sendable {
     let events: AsyncStream<Int32>
-    private let sources: [any DispatchSourceSignal]
+    private let source: any DispatchSourceRead
 
+    /// From the handler to the source. Both ends live as long as the process; a full pipe loses a repetition, never a first signal.
+    private static let pipe: (reading: Int32, writing: Int32) = {
+        var ends: [Int32] = [-1, -1]
+        guard Glibc.pipe(&ends) == 0 else { return (-1, -1) }
+        for end in ends {
+            _ = fcntl(end, F_SETFD, FD_CLOEXEC)
+            _ = fcntl(end, F_SETFL, O_NONBLOCK)
+        }
+        return (ends[0], ends[1])
+    }()
+
+    /// From each `sigaction` on, a signal is either still the system's to answer (and ends the process) or in the pipe: none is lost between.
     init() {
         let (events, continuation) = AsyncStream<Int32>.makeStream()
         self.events = events
-        sources = [SIGTERM, SIGINT, SIGHUP].map { number in
-            signal(number, SIG_IGN)
-            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-            source.setEventHandler { continuation.yield(number) }
-            source.resume()
-            return source
+        let ends = Signals.pipe
+        source = DispatchSource.makeReadSource(fileDescriptor: ends.reading, queue: .global())
+        source.setEventHandler {
+            var numbers = [UInt8](repeating: 0, count: 64)
+            let count = read(ends.reading, &numbers, numbers.count)
+            for number in numbers.prefix(max(0, count)) { continuation.yield(Int32(number)) }
+        }
+        source.resume()
+        for number in [SIGTERM, SIGINT, SIGHUP] {
+            var action = sigaction()
+            action.__sigaction_handler.sa_handler = { number in
+                let before = errno
+                var byte = UInt8(truncatingIfNeeded: number)
+                _ = write(Signals.pipe.writing, &byte, 1)
+                errno = before
+            }
+            action.sa_flags = SA_RESTART
+            sigaction(number, &action, nil)
         }
     }
 }
