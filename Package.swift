@@ -55,6 +55,7 @@ let package = Package(
         .systemLibrary(name: "CArgon2", path: "Sources/C/CArgon2", pkgConfig: "libargon2", providers: [.apt(["libargon2-dev"])]),
         .systemLibrary(name: "CSodium", path: "Sources/C/CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
         .systemLibrary(name: "CCrypt", path: "Sources/C/CCrypt", providers: [.apt(["libcrypt-dev"])]),
+        .systemLibrary(name: "CLibPQ", path: "Sources/C/CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .target(name: "CAssets", path: "Sources/C/CAssets", exclude: ["assets"]),
 
         library("AuthCore", [crypto]),
@@ -62,6 +63,7 @@ let package = Package(
         library("Store", ["AuthCore"]),
         library("StoreSQL", ["Store", "AuthCore"]),
         library("StoreSQLite", ["StoreSQL", "Store", "AuthCore", grdb, grdbSQLite]),
+        library("StorePostgres", ["StoreSQL", "Store", "AuthCore", "CLibPQ"]),
         library("TokenKeys", ["AuthCore", "TokenVerification", "Store", crypto, cryptoExtras]),
         library("Accounts", ["AuthCore", "Store", "CArgon2", "CSodium", "CCrypt", "CAssets", crypto, cryptoExtras]),
         library("OAuthServer", ["AuthCore", "TokenVerification", "Store", "TokenKeys", crypto]),
@@ -84,9 +86,10 @@ let package = Package(
             swiftSettings: settings
         ),
 
+        .target(name: "PostgresServer", path: "Tests/PostgresServer", swiftSettings: settings),
         tests("AuthCoreTests", ["AuthCore"]),
         tests("TokenVerificationTests", ["TokenVerification", "AuthCore", crypto, cryptoExtras]),
-        tests("StoreTests", ["AuthCore", "Store", "StoreSQL", "StoreSQLite"]),
+        tests("StoreTests", ["AuthCore", "Store", "StoreSQL", "StoreSQLite", "StorePostgres", "PostgresServer"]),
         tests("SettingsTests", ["AuthCore", "Store", "Settings"]),
         tests("AccountsTests", ["Accounts", "AuthCore", "Store", "CArgon2"]),
         tests("GatewayTests", ["AuthCore", "TokenVerification", "Store", "Gateway", crypto]),

@@ -51,16 +51,31 @@ package protocol SQLConnection {
 package struct SQLDialect: Sendable {
     /// Behind a `SELECT` whose rows the transaction will decide by: ` FOR UPDATE`, or nothing where one writer is the rule.
     package let lockingClause: String
+    /// Behind the inner `SELECT` of a clean-up: rows that another transaction cleans away at this moment are left to it.
+    package let skipLockedClause: String
     package let bytesType: String
     package let textType: String
     /// A primary key that counts up by itself.
     package let serialKey: String
+    /// The epoch of the log of revocations, over the columns of `feed`: another value where the history may be another one.
+    package let feedEpoch: String
+    /// Run first in the transaction that makes or changes the schema, where several programs may try at once.
+    package let migrationLock: String?
+    /// Run in each transaction that revokes or changes what other nodes hold: tells them, after the commit, to look.
+    package let wake: String?
 
-    package init(lockingClause: String, bytesType: String, textType: String, serialKey: String) {
+    package init(
+        lockingClause: String, skipLockedClause: String, bytesType: String, textType: String, serialKey: String, feedEpoch: String,
+        migrationLock: String?, wake: String?
+    ) {
         self.lockingClause = lockingClause
+        self.skipLockedClause = skipLockedClause
         self.bytesType = bytesType
         self.textType = textType
         self.serialKey = serialKey
+        self.feedEpoch = feedEpoch
+        self.migrationLock = migrationLock
+        self.wake = wake
     }
 }
 
@@ -71,7 +86,7 @@ package protocol SQLDatabase: Sendable {
 
     /// Runs `body` in a transaction of its own outcome. When this returns, what it wrote is durable.
     ///
-    /// - Parameter committed: Called once after the commit and before this returns, in commit order.
+    /// - Parameter committed: Called once after the commit and before this returns; in commit order where one connection writes.
     func write<Output: Sendable>(
         _ body: @escaping @Sendable (any SQLConnection) throws(StoreError) -> Output,
         committed: @escaping @Sendable (Output) -> Void

@@ -21,7 +21,8 @@ package final class SQLStore: Store {
     package let database: any SQLDatabase
     let environment: Environment
     let limits: StoreLimits
-    /// Told of each transaction's revocations after its commit, in commit order, before the caller is answered.
+    /// Told of each transaction's revocations after its commit and before the caller is answered. Where several connections write, two
+    /// commits may be told in either order.
     let onRevocations: @Sendable (FeedBatch) -> Void
     /// Told of the resources after each commit that changed them, in commit order, before the caller is answered: nothing is issued
     /// from older ones to whoever read what that commit wrote.
@@ -100,7 +101,7 @@ final class SQLTransaction {
     func appendRevocations() throws(StoreError) -> FeedBatch? {
         guard !revocations.isEmpty else { return nil }
         let rows = try query(
-            "UPDATE feed SET sequence = sequence + ?1 WHERE id = 1 RETURNING epoch, sequence",
+            "UPDATE feed SET sequence = sequence + ?1 WHERE id = 1 RETURNING \(dialect.feedEpoch), sequence",
             .int(Int64(revocations.count))
         )
         guard let row = rows.first else { throw .corrupt("the feed has no row") }
@@ -114,6 +115,7 @@ final class SQLTransaction {
                 .int(record.until.milliseconds)
             )
         }
+        if let wake = dialect.wake { _ = try query(wake) }
         return FeedBatch(position: FeedPosition(epoch: try row.text(0), sequence: last), records: revocations)
     }
 }

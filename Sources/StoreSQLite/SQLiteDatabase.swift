@@ -12,7 +12,8 @@ internal import Synchronization
 /// transaction up (disk full, I/O error), every caller of the batch fails and nothing was written.
 package final class SQLiteDatabase: SQLDatabase {
     package let dialect = SQLDialect(
-        lockingClause: "", bytesType: "BLOB", textType: "TEXT", serialKey: "INTEGER PRIMARY KEY AUTOINCREMENT"
+        lockingClause: "", skipLockedClause: "", bytesType: "BLOB", textType: "TEXT", serialKey: "INTEGER PRIMARY KEY AUTOINCREMENT",
+        feedEpoch: "epoch", migrationLock: nil, wake: nil
     )
 
     /// The most writers that share a commit.

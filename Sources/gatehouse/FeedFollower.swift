@@ -18,14 +18,9 @@ struct FeedFollower: Sendable {
     /// The most entries of one read.
     static let readMax = 1_000
 
-    /// Called by the store after each commit that revoked something, in commit order.
-    func committed(_ batch: FeedBatch) {
-        let entries = batch.records.map(RevocationEntry.init)
-        if !replica.apply(entries, through: RevocationPosition(batch.position), sentAt: environment.uptime()) {
-            // Another epoch: what was revoked here holds all the same, and the next read takes a snapshot.
-            replica.enforce(entries)
-        }
-    }
+    /// Called by the store after each commit that revoked something. The place in the log is left to `catchUp`: other nodes may have
+    /// committed in between.
+    func committed(_ batch: FeedBatch) { replica.enforce(batch.records.map(RevocationEntry.init)) }
 
     /// Reads what was committed since the last read, or a snapshot when there is no common position.
     func catchUp(_ store: any RevocationStore) async throws(StoreError) {

@@ -1,7 +1,6 @@
 #if Faults
 import AuthCore
 import Store
-import StoreSQLite
 import Synchronization
 import Testing
 
@@ -13,9 +12,9 @@ struct FaultSweep {
         var testDescription: String { rawValue }
     }
 
-    @Test("every method is all or nothing", arguments: Write.allCases)
-    func sweep(_ write: Write) async throws {
-        let test = try await StoreKind.sqlite.open()
+    @Test("every method is all or nothing", arguments: Write.allCases, StoreKind.allCases)
+    func sweep(_ write: Write, _ kind: StoreKind) async throws {
+        let test = try await kind.open()
         let account = try await test.account("alice")
         let (session, grant) = try await test.openSession(account)
         if write == .replay {

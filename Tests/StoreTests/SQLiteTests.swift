@@ -20,7 +20,7 @@ struct SQLiteTests {
     @Test("commits are durable: synchronous is FULL on the writer")
     func synchronous() async throws {
         let test = try await StoreKind.sqlite.open()
-        #expect(try await test.database.synchronousLevel() == 2)
+        #expect(try await (#require(test.database as? SQLiteDatabase)).synchronousLevel() == 2)
     }
 
     @Test("a writer that fails does not harm the ones that share its commit")

@@ -1,6 +1,8 @@
 import AuthCore
 import Foundation
+import PostgresServer
 import Store
+import StorePostgres
 import StoreSQL
 import StoreSQLite
 import Synchronization
@@ -8,30 +10,63 @@ import Testing
 
 /// The databases that the contract runs on, always all of them.
 enum StoreKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
-    case sqlite
+    case sqlite, postgres
 
     var testDescription: String { rawValue }
 
-    /// A fresh store in a folder of its own, opened by the product's own code.
+    /// A fresh store in a folder or a schema of its own, opened by the product's own code.
     func open(limits: StoreLimits = StoreLimits()) async throws -> TestStore {
+        if self == .postgres {
+            let uri = try await onThread { try PostgresServer.shared().newSchema() }
+            return try await TestStore(uri: uri, limits: limits)
+        }
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("gatehouse-store-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         return try await TestStore(folder: folder, limits: limits)
     }
 }
 
+/// A database whose statements can be made to fail.
+protocol TestDatabase: SQLDatabase {
+    #if Faults
+    func setFault(_ fault: (@Sendable (String) throws(StoreError) -> Void)?)
+    #endif
+}
+
+extension SQLiteDatabase: TestDatabase {}
+extension PostgresDatabase: TestDatabase {}
+
+/// Runs what blocks on a thread that is nobody else's.
+func onThread<Output: Sendable>(_ body: @escaping @Sendable () throws -> Output) async throws -> Output {
+    try await withCheckedThrowingContinuation { continuation in
+        Thread.detachNewThread { continuation.resume(with: Result { try body() }) }
+    }
+}
+
 /// A store with a chosen clock, and the revocations that it told of.
 final class TestStore: Sendable {
+    /// Of SQLite; elsewhere one that is empty.
     let folder: URL
-    let database: SQLiteDatabase
+    let database: any TestDatabase
     /// As its protocol: the contract knows no driver.
     let store: any Store
 
-    init(folder: URL, limits: StoreLimits) async throws {
+    convenience init(folder: URL, limits: StoreLimits) async throws {
+        let path = folder.appendingPathComponent("gatehouse.db").path
+        try await self.init(folder: folder, database: SQLiteDatabase(path: path, uptime: Environment.live.uptime), limits: limits)
+    }
+
+    convenience init(uri: String, connections: Int = 8, limits: StoreLimits = StoreLimits()) async throws {
+        let database = try PostgresDatabase(PostgresLocation(Secret(uri)), connections: connections, uptime: Environment.live.uptime)
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("gatehouse-store-\(UUID().uuidString)")
+        try await self.init(folder: folder, database: database, limits: limits)
+    }
+
+    private init(folder: URL, database: any TestDatabase, limits: StoreLimits) async throws {
         self.folder = folder
+        self.database = database
         let clock = SharedClock()
         let told = SharedBatches()
-        database = try SQLiteDatabase(path: folder.appendingPathComponent("gatehouse.db").path, uptime: Environment.live.uptime)
         var environment = Environment.live
         environment.now = { clock.now }
         let sqlStore = SQLStore(database: database, environment: environment, limits: limits) { batch in told.append(batch) }
@@ -50,6 +85,7 @@ final class TestStore: Sendable {
     var revoked: [RevocationRecord] { batches.flatMap(\.records) }
 
     deinit {
+        if let database = database as? PostgresDatabase { database.closeSoon() }
         // The folder is in the temporary directory; what cannot be removed is the system's to clean.
         try? FileManager.default.removeItem(at: folder)
     }

@@ -38,7 +38,7 @@ package final class HashPool: Sendable {
     package init(threads: Int, queueMax: Int, environment: Environment) throws(HashPoolError) {
         let core = Core(queueMax: max(0, queueMax), uptime: environment.uptime)
         var started = 0
-        for _ in 0..<max(1, threads) where HashPool.startThread(core) { started += 1 }
+        for _ in 0..<max(1, threads) where SystemThread.start({ core.work() }) { started += 1 }
         guard started > 0 else { throw .noThreads }
         self.core = core
         self.threads = started
@@ -83,37 +83,6 @@ package final class HashPool: Sendable {
 
     /// Refuses new jobs and drops the waiting ones with `.stopped`. Running jobs end; the threads then go.
     package func stop() { core.stop() }
-
-    private static func startThread(_ core: Core) -> Bool {
-        let argument = Unmanaged.passRetained(core)
-        #if canImport(Darwin)
-        var thread: pthread_t?
-        #else
-        var thread = pthread_t()
-        #endif
-        let status = pthread_create(
-            &thread, nil,
-            { raw in
-                #if canImport(Darwin)
-                let pointer: UnsafeMutableRawPointer? = raw
-                #else
-                let pointer = raw
-                #endif
-                if let pointer { Unmanaged<Core>.fromOpaque(pointer).takeRetainedValue().work() }
-                return nil
-            }, argument.toOpaque()
-        )
-        guard status == 0 else {
-            argument.release()
-            return false
-        }
-        #if canImport(Darwin)
-        if let thread { pthread_detach(thread) }
-        #else
-        pthread_detach(thread)
-        #endif
-        return true
-    }
 }
 
 private struct Job: Sendable {

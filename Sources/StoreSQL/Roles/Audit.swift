@@ -13,13 +13,15 @@ extension SQLTransaction {
             .text(event.source), .text(event.reason), .text(event.traceID)
         )
         guard let number = try rows.first?.int(0) else { throw .corrupt("audit gives no number") }
+        // Not each time: transactions that clean at once wait for one another.
+        guard number % SQLStore.cleanupBatch == 0 else { return }
         try execute(
             // Only the oldest few are looked at: ages follow numbers, and a search for old ones would read the whole table.
             """
             DELETE FROM audit WHERE number IN (
                 SELECT number FROM (SELECT number, at_ms FROM audit ORDER BY number LIMIT ?3) AS oldest WHERE at_ms < ?1 OR number <= ?2)
             """,
-            .time(event.at - limits.auditKeep), .int(number - limits.auditRowsMax), .int(SQLStore.cleanupBatch)
+            .time(event.at - limits.auditKeep), .int(number - limits.auditRowsMax), .int(2 * SQLStore.cleanupBatch)
         )
     }
 }
@@ -35,7 +37,7 @@ extension SQLStore {
             let rows = try transaction.query(
                 """
                 SELECT number, at_ms, kind, account_id, client_id, session_id, source, reason, trace_id FROM audit
-                WHERE number < ?1 AND (?2 IS NULL OR account_id = ?2) ORDER BY number DESC LIMIT ?3
+                WHERE number < ?1 AND (account_id = ?2 OR ?2 IS NULL) ORDER BY number DESC LIMIT ?3
                 """,
                 .int(before ?? .max), .id(account), .int(Int64(min(max(limit, 1), 1_000)))
             )

@@ -74,7 +74,8 @@ extension SQLStore {
             guard let client = try transaction.client(id) else { return false }
             try transaction.execute(
                 "UPDATE clients SET disabled = ?1 WHERE id = ?2", .int(isDisabled ? DisabledBy.operatorsHand.rawValue : 0), .id(id))
-            if isDisabled, !client.isDisabled {
+            // Also when it is enabled again: a sign-in that was under way when it was disabled may have left a grant.
+            if isDisabled != client.isDisabled {
                 try transaction.endEverything(ofClient: id, uid: client.uid, at: event.at, margin: limits.revocationMargin)
             }
             try transaction.append(event, limits: limits)

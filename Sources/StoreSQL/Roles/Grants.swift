@@ -107,8 +107,10 @@ extension SQLStore {
     package func revoke(_ grant: Identifier, at now: Instant, event: AuditEvent) async throws(StoreError) -> Bool {
         let limits = limits
         return try await write { (transaction) throws(StoreError) in
-            let rows = try transaction.query("SELECT account_id, session_id FROM grants WHERE id = ?1 AND revoked_ms IS NULL", .id(grant))
-            guard let row = rows.first else { return false }
+            let live = "SELECT account_id, session_id FROM grants WHERE id = ?1 AND revoked_ms IS NULL"
+            guard let owner = try transaction.query(live, .id(grant)).first?.identifier(0) else { return false }
+            _ = try transaction.lockedAccount(owner)
+            guard let row = try transaction.query(live, .id(grant)).first else { return false }
             try transaction.revokeGrants("id", grant, at: now, margin: limits.revocationMargin)
             var event = event
             event.accountID = try row.identifier(0)

@@ -7,6 +7,7 @@ extension SQLStore {
         let (now, id, epoch, uid) = (environment.now(), newIdentifier(), newIdentifier(), newIdentifier())
         let dialect = database.dialect
         try await write { (transaction) throws(StoreError) in
+            if let lock = dialect.migrationLock { _ = try transaction.query(lock) }
             try Schema.migrate(transaction.connection, dialect: dialect, now: now.milliseconds)
             try transaction.execute(
                 "INSERT INTO meta (name, value) VALUES ('store_id', ?1) ON CONFLICT (name) DO NOTHING",

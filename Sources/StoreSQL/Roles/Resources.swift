@@ -14,7 +14,7 @@ extension SQLTransaction {
         // What an operator disabled (2) is none of the files' business: to them it is in force.
         let state = disabled ? "disabled = 1" : "disabled <> 1"
         let definitions = try query(
-            "SELECT kind, definition FROM definitions WHERE \(state) AND (?1 IS NULL OR managed_by = ?1) ORDER BY kind, name", manager
+            "SELECT kind, definition FROM definitions WHERE \(state) AND (managed_by = ?1 OR ?1 IS NULL) ORDER BY kind, name", manager
         )
         for row in definitions {
             switch DefinitionKind(rawValue: try row.text(0)) {
@@ -27,7 +27,7 @@ extension SQLTransaction {
         let clients = try query(
             """
             SELECT definition FROM clients
-            WHERE deleted = 0 AND \(state) AND managed_by <> 'built_in' AND (?1 IS NULL OR managed_by = ?1) ORDER BY id
+            WHERE deleted = 0 AND \(state) AND managed_by <> 'built_in' AND (managed_by = ?1 OR ?1 IS NULL) ORDER BY id
             """,
             manager
         )

@@ -11,7 +11,9 @@ extension SQLRow {
 
 extension SQLTransaction {
     fileprivate func position() throws(StoreError) -> FeedPosition {
-        guard let row = try query("SELECT epoch, sequence FROM feed WHERE id = 1").first else { throw .corrupt("the feed has no row") }
+        guard let row = try query("SELECT \(dialect.feedEpoch), sequence FROM feed WHERE id = 1").first else {
+            throw .corrupt("the feed has no row")
+        }
         return FeedPosition(epoch: try row.text(0), sequence: try row.int(1))
     }
 }

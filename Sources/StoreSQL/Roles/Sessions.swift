@@ -56,15 +56,18 @@ extension SQLTransaction {
     fileprivate func forgetExpired(at now: Instant) throws(StoreError) {
         // A grant stays as long as a token of it is out: from it a revocation learns how long it must be kept.
         try execute(
-            "DELETE FROM grants WHERE id IN (SELECT id FROM grants WHERE expires_ms < ?1 AND token_until_ms < ?1 LIMIT ?2)",
+            "DELETE FROM grants WHERE id IN (SELECT id FROM grants WHERE expires_ms < ?1 AND token_until_ms < ?1 LIMIT ?2\(dialect.skipLockedClause))",
             .time(now), .int(SQLStore.cleanupBatch)
         )
         try execute(
-            "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_ms < ?1 LIMIT ?2)",
+            "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_ms < ?1 LIMIT ?2\(dialect.skipLockedClause))",
             .time(now), .int(SQLStore.cleanupBatch)
         )
         try execute(
-            "DELETE FROM revocations WHERE kind <> 'key' AND sequence IN (SELECT sequence FROM revocations WHERE until_ms < ?1 LIMIT ?2)",
+            """
+            DELETE FROM revocations WHERE kind <> 'key' AND sequence IN (
+                SELECT sequence FROM revocations WHERE until_ms < ?1 LIMIT ?2\(dialect.skipLockedClause))
+            """,
             .time(now), .int(SQLStore.cleanupBatch)
         )
     }
@@ -117,6 +120,9 @@ extension SQLStore {
         return try await write { (transaction) throws(StoreError) in
             guard let found = try transaction.liveSession(session, at: now) else { return false }
             if let owner, found.accountID != owner { return false }
+            // A refresh of the session holds the account meanwhile: after it, the session is looked at again.
+            _ = try transaction.lockedAccount(found.accountID)
+            guard try transaction.liveSession(session, at: now) != nil else { return false }
             try transaction.endSession(session, at: now, margin: limits.revocationMargin)
             var event = event
             event.accountID = found.accountID

@@ -11,27 +11,19 @@ extension SQLStore {
     ) async throws(StoreError) -> Verdict {
         let now = environment.now()
         return try await write { (transaction) throws(StoreError) in
-            var records: [ThrottleRecord?] = []
-            for key in keys {
-                let rows = try transaction.query(
-                    "SELECT failures, window_ms, blocked_ms FROM throttles WHERE name = ?1\(transaction.dialect.lockingClause)",
-                    .id(key)
-                )
-                guard let row = rows.first else {
-                    records.append(nil)
-                    continue
-                }
-                records.append(
-                    ThrottleRecord(failures: try row.int(0), windowStartedAt: try row.instant(1), blockedUntil: try row.instant(2))
-                )
-            }
+            var records = [ThrottleRecord?](repeating: nil, count: keys.count)
+            // In one order for everybody, so that two attempts with keys in common cannot wait for each other.
+            let order = keys.indices.sorted { keys[$0] < keys[$1] }
+            for index in order { records[index] = try transaction.lockedThrottle(keys[index], at: now) }
             let before = records
             let verdict = decide(&records)
-            for (index, key) in keys.enumerated() where index < records.count && records[index] != before[index] {
-                try transaction.put(records[index], under: key, at: now)
+            let leavesPlaceholders = !transaction.dialect.lockingClause.isEmpty
+            for index in order where index < records.count {
+                if records[index] == before[index], before[index] != nil || !leavesPlaceholders { continue }
+                try transaction.put(records[index], under: keys[index], at: now)
             }
             try transaction.execute(
-                "DELETE FROM throttles WHERE name IN (SELECT name FROM throttles WHERE touched_ms < ?1 LIMIT ?2)",
+                "DELETE FROM throttles WHERE name IN (SELECT name FROM throttles WHERE touched_ms < ?1 LIMIT ?2\(transaction.dialect.skipLockedClause))",
                 .time(now - SQLStore.throttleKeep), .int(SQLStore.cleanupBatch)
             )
             return verdict
@@ -40,6 +32,25 @@ extension SQLStore {
 }
 
 extension SQLTransaction {
+    /// The record under `key`, locked until the transaction ends, whether there is one or not.
+    fileprivate func lockedThrottle(_ key: Identifier, at now: Instant) throws(StoreError) -> ThrottleRecord? {
+        let select = "SELECT failures, window_ms, blocked_ms FROM throttles WHERE name = ?1\(dialect.lockingClause)"
+        var row = try query(select, .id(key)).first
+        if row == nil, !dialect.lockingClause.isEmpty {
+            // There is no lock on a row that is not there: two first failures at once would each be the first. `put` or nobody sees this row.
+            try execute(
+                """
+                INSERT INTO throttles (name, failures, window_ms, blocked_ms, touched_ms) VALUES (?1, -1, 0, 0, ?2)
+                ON CONFLICT (name) DO NOTHING
+                """,
+                .id(key), .time(now)
+            )
+            row = try query(select, .id(key)).first
+        }
+        guard let row, try row.int(0) >= 0 else { return nil }
+        return ThrottleRecord(failures: try row.int(0), windowStartedAt: try row.instant(1), blockedUntil: try row.instant(2))
+    }
+
     fileprivate func put(_ record: ThrottleRecord?, under key: Identifier, at now: Instant) throws(StoreError) {
         guard let record else {
             try execute("DELETE FROM throttles WHERE name = ?1", .id(key))

@@ -71,21 +71,18 @@ public final class RevocationReplica: Sendable {
         }
     }
 
-    /// Puts a snapshot in the place of everything.
+    /// Goes on from a snapshot. What is known already stays until it expires: this process may have revoked something since the snapshot
+    /// was read, and a database that lost its last commits (a standby promoted too early) must not bring a token back.
     ///
     /// - Returns: `false` when nothing was changed: it is of the same epoch and older than what is known, or has no room.
     @discardableResult
     public func replace(_ entries: [RevocationEntry], through position: RevocationPosition, sentAt: Uptime) -> Bool {
         guard entries.count <= entriesMax else { return false }
-        var next = State()
-        next.position = position
-        next.add(entries)
         return state.withLock { state in
             if let known = state.position, known.isSameEpoch(as: position), position.sequence < known.sequence { return false }
-            next.confirmedAt = state.confirmedAt
-            next.distrustedSince = state.distrustedSince
-            next.confirm(sentAt)
-            state = next
+            state.position = position
+            state.add(entries)
+            state.confirm(sentAt)
             return true
         }
     }
