@@ -127,7 +127,7 @@ struct RaceMatrix {
         "what ends an account's right, among 32 callers that are given tokens: none of their tokens is left", arguments: Giver.allCases,
         Taker.allCases)
     func endings(_ giver: Giver, _ taker: Taker) async throws {
-        let test = try await TestNode.start(["--passwords.queue", "64"])
+        let test = try await TestNode.start(["--passwords.queue", "64", "--lockout.free_attempts", "100"])
         let client = #","client_id":"app""#
         var holders: [String] = []
         if giver == .refresh { for _ in 0..<8 { holders.append(await test.login(more: client).text("refresh_token")) } }
