@@ -215,10 +215,16 @@ struct LoginFlowTests {
 
     @Test("more sign-ins than can be hashed are told when to come again, and tokens go on meanwhile (PW-10)")
     func overload() async throws {
+        // A try that was not evaluated counts all the same: several people from several places, so that nobody is held back.
         let test = try await TestNode.start(["--passwords.queue", "1", "--lockout.free_attempts", "100"])
         let token = await test.login().text("access_token")
         let answers = await withTaskGroup(of: Answer.self) { group in
-            for _ in 0..<64 { group.addTask { await test.login() } }
+            for caller in 0..<64 {
+                group.addTask {
+                    let body = #"{"username":"\#(["alice", "bob", "root"][caller % 3])","password":"\#(TestNode.password)"}"#
+                    return await test.send("POST", "/login", Array(body.utf8), from: PeerAddress("192.0.2.\(caller)") ?? .loopback)
+                }
+            }
             group.addTask { await test.validate(token) }
             return await group.reduce(into: [Answer]()) { $0.append($1) }
         }
