@@ -28,6 +28,7 @@ struct LoginFlowTests {
         let test = try await TestNode.start()
         let token = await test.login().text("access_token")
         let parts = token.split(separator: ".").map { Base64URL.decode(String($0)) ?? [] }
+        try #require(parts.count == 3)
         let header = try #require(try JSONReader.read(parts[0]).object)
         let claims = try #require(try JSONReader.read(parts[1]).object)
         #expect(header["typ"]?.string == "at+jwt")

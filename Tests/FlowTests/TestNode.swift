@@ -95,6 +95,13 @@ struct Answer: Sendable {
     var error: String? { json["error"]?.string }
     func header(_ name: String) -> String? { headers.first { $0.name == name }?.value }
     func text(_ name: String) -> String { json[name]?.string ?? "" }
+
+    /// The claims of the access token in it, read without checking anything.
+    func claims() throws -> JSONObject {
+        let parts = text("access_token").split(separator: ".")
+        try #require(parts.count == 3)
+        return try #require(try JSONReader.read(Base64URL.decode(String(parts[1])) ?? []).object)
+    }
 }
 
 extension TestNode {
@@ -176,8 +183,7 @@ extension TestNode {
 extension TestNode {
     /// The grant behind an answer of `/login`.
     func onlyGrant(of answer: Answer) async throws -> Grant? {
-        let claims = try JSONReader.read(Base64URL.decode(String(answer.text("access_token").split(separator: ".")[1])) ?? []).object
-        return try await store.grant(Identifier(claims?["gid"]?.string ?? ""))
+        try await store.grant(Identifier(try answer.claims()["gid"]?.string ?? ""))
     }
 
     /// As its protocol: the flows know no driver.

@@ -100,6 +100,7 @@ struct Forgery: Sendable {
         let halves = try token.split(separator: ".").prefix(2).map {
             try #require(try JSONReader.read(Base64URL.decode(String($0)) ?? []).object)
         }
+        try #require(halves.count == 2)
         var parts = Parts(header: halves[0], claims: halves[1])
         change(&parts)
         let record = try #require(test.node.keys.records.first { $0.state == .active })
@@ -193,8 +194,7 @@ enum TokenKind: String, CaseIterable, Sendable {
             }.forged(from: session.text("access_token"), in: test)
         case .refresh: return session.text("refresh_token")
         case .identity:
-            let claims = Base64URL.decode(String(session.text("access_token").split(separator: ".")[1])) ?? []
-            return try test.node.keys.sign(claims, as: .identity)
+            return try test.node.keys.sign(JSONValue.object(try session.claims()).encoded, as: .identity)
         case .clientSecret: return "0123456789abcdef0123456789abcdef"
         case .password: return "a-password-of-somebody"
         case .otherIssuers: return await other.login().text("access_token")
