@@ -95,12 +95,13 @@ let package = Package(
         tests("GatewayTests", ["AuthCore", "TokenVerification", "Store", "Gateway", crypto]),
         tests("HTTPEdgeTests", ["AuthCore", "HTTPEdge", nioCore, nioPosix, nioEmbedded, nioHTTP1, nioTLS]),
         tests("ProxyServerTests", ["AuthCore", "Gateway", "HTTPEdge", "ProxyServer", nioCore, nioPosix, nioEmbedded, nioTLS]),
-        tests("TokenKeysTests", ["AuthCore", "Store", "TokenKeys"]),
+        tests("TokenKeysTests", ["AuthCore", "Store", "TokenKeys", "TokenVerification"]),
         tests("OAuthServerTests", ["AuthCore", "Store", "TokenKeys", "OAuthServer"]),
         tests(
             "FlowTests",
             [
-                "gatehouse", "AuthCore", "Settings", "Store", "HTTPEdge", "TokenKeys", "TokenVerification", "WebServer", "Accounts",
+                "gatehouse", "AuthCore", "Settings", "Store", "StoreSQLite", "HTTPEdge", "TokenKeys", "TokenVerification", "WebServer",
+                "Accounts",
                 "Gateway", "OAuthServer", "ProxyServer",
             ]),
         tests("ProgramTests", ["AuthCore", "gatehouse"]),

@@ -83,30 +83,36 @@ package final class SigningKeys: Sendable {
     @discardableResult
     package func maintain(for reason: KeyRotation.Reason = .upkeep, event: AuditEvent? = nil) async throws(SigningKeysError) -> Instant {
         let now = environment.now()
-        // Two of these may run at once. The one that began to read later knows more, and is not overwritten.
-        let ticket = tickets.withLock {
-            $0 += 1
-            return $0
-        }
-        let stored: [SigningKeyRecord]
-        do { stored = try await store.signingKeys() } catch { throw .store(error) }
-        var keys = stored
-        let needsChange = rotation.plan(stored, at: now, for: reason, spares: try spares(at: now, count: 0)) != stored
-        if needsChange || rotation.lacksKeys(stored) || reason != .upkeep {
+        var (keys, ticket) = try await read()
+        let needsChange = rotation.plan(keys, at: now, for: reason, spares: try spares(at: now, count: 0)) != keys
+        if needsChange || rotation.lacksKeys(keys) || reason != .upkeep {
             let spares = try spares(at: now, count: 2)
             let rotation = rotation
             do {
                 keys = try await store.changeSigningKeys(event: event) { rotation.plan($0, at: now, for: reason, spares: spares) }
             } catch { throw .store(error) }
+            // Read anew: another change may have been committed after this one, and its caller have heard of it before us. If that
+            // cannot be done now, what was just written is the best that is known.
+            (keys, ticket) = (try? await read()) ?? (keys, nextTicket())
         }
-        let changed = keys != stored
-        try install(
-            keys, at: now,
-            ticket: changed
-                ? tickets.withLock {
-                    $0 += 1; return $0
-                } : ticket)
+        try install(keys, at: now, ticket: ticket)
         return rotation.nextDue(keys, at: now)
+    }
+
+    /// What is stored, with a ticket that was drawn before it was read.
+    ///
+    /// Whoever changes the keys reads after the commit. So a reading with a later ticket than theirs began after their commit and
+    /// has seen it: the snapshot with the highest ticket knows every change that was answered.
+    private func read() async throws(SigningKeysError) -> (keys: [SigningKeyRecord], ticket: Int) {
+        let ticket = nextTicket()
+        do { return (try await store.signingKeys(), ticket) } catch { throw .store(error) }
+    }
+
+    private func nextTicket() -> Int {
+        tickets.withLock {
+            $0 += 1
+            return $0
+        }
     }
 
     /// Signs a token: JWS compact serialisation (RFC 7515 §3.1) under the key in force.

@@ -16,7 +16,8 @@ struct Shells {
     let auth: AuthListener
     let admin: AdminListener
     let control: AdminListener
-    /// The rows of the admin API, unguarded: what the route matrix of the tests walks.
+    /// The rows of the API, and of the admin API unguarded: what the matrices of the tests walk.
+    let authRows: [Endpoint]
     let adminRows: [Endpoint]
     private let node: Node
 
@@ -62,6 +63,7 @@ struct Shells {
                 log: log, observe: observe)
             return AdminListener(access: access, api: api, health: { node.health }, metrics: { metrics.render() })
         }
+        authRows = api.table.endpoints
         adminRows = endpoints
         admin = listener(.bearer(own))
         control = listener(.everybody)

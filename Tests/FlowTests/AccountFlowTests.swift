@@ -102,24 +102,6 @@ struct AccountFlowTests {
         if !allowed, answer.status == 401 { #expect(answer.header("www-authenticate")?.hasPrefix("Bearer realm=\"gatehouse\"") == true) }
     }
 
-    @Test("matrix: kind of token × endpoint; a token of one kind never passes for another")
-    func tokenTypes() async throws {
-        let test = try await TestNode.start()
-        let login = await test.login()
-        let (access, refresh) = (login.text("access_token"), login.text("refresh_token"))
-        let claims = Array(
-            #"{"iss":"http://localhost:8080","sub":"x","aud":"orders","client_id":"gatehouse","exp":4000000000,"iat":1800000000,"jti":"j","scope":"orders:read"}"#
-                .utf8)
-        let identity = try test.node.keys.sign(claims, as: .identity)
-        for token in [refresh, identity] { #expect(await !test.isValid(token)) }
-        #expect(await test.validate(identity).text("reason") != "")
-        for token in [access, identity] { #expect(await test.refresh(token).status == 401) }
-        for token in [refresh, identity] {
-            #expect(await test.send("GET", "/forward-auth", headers: test.bearer(token)).status == 401)
-        }
-        #expect(await test.send("GET", "/forward-auth", headers: test.bearer(access)).status == 200)
-    }
-
     @Test("accounts are made, changed and ended; names are unique by their canonical form")
     func accounts() async throws {
         let test = try await TestNode.start()
@@ -143,24 +125,19 @@ struct AccountFlowTests {
         let test = try await TestNode.start()
         _ = await test.post("/admin/users", #"{"username":"carol","password":"a-long-enough-password"}"#, to: .control)
         let tokens = await test.login(more: #","client_id":"app""#)
-        func apply(_ text: String, prune: Bool = false) async -> Answer {
-            let file = JSONValue.object(JSONObject([("path", .string("r.yaml")), ("content", .string(text))]))
-            let body = JSONValue.object(JSONObject([("files", .array([file])), ("prune", .bool(prune))]))
-            return await test.post("/admin/apply", String(decoding: body.encoded, as: UTF8.self), to: .control)
-        }
         let without = TestNode.resources.split(separator: "\n").filter { !$0.contains("id: app") && !$0.contains("username: bob") }.joined(
             separator: "\n")
-        #expect(await apply(without).json["changes"]?.int == 2)
+        #expect(await test.apply(without).json["changes"]?.int == 2)
         #expect(await test.validate(tokens.text("access_token")).text("reason") == "revoked")
         #expect(await test.login("bob").status == 401)
         #expect(await test.login("carol", password: "a-long-enough-password").status == 200)
-        #expect(await apply(TestNode.resources).json["changes"]?.int == 2)
+        #expect(await test.apply(TestNode.resources).json["changes"]?.int == 2)
         #expect(await test.login("bob").status == 200)
-        #expect(await apply(without, prune: true).json["changes"]?.int == 2)
-        #expect(await apply(TestNode.resources).status == 200)
+        #expect(await test.apply(without, prune: true).json["changes"]?.int == 2)
+        #expect(await test.apply(TestNode.resources).status == 200)
         #expect(await test.refresh(tokens.text("refresh_token"), more: #","client_id":"app""#).status == 401)
         #expect(await !test.isValid(tokens.text("access_token")))
-        let taken = await apply(TestNode.resources.replacing("username: bob", with: "username: carol"))
+        let taken = await test.apply(TestNode.resources.replacing("username: bob", with: "username: carol"))
         #expect(taken.status == 422)
         #expect(taken.json["problems"]?.strings?.first?.contains("carol") == true)
     }

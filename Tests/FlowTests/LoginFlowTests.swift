@@ -28,6 +28,7 @@ struct LoginFlowTests {
         let test = try await TestNode.start()
         let token = await test.login().text("access_token")
         let parts = token.split(separator: ".").map { Base64URL.decode(String($0)) ?? [] }
+        try #require(parts.count == 3)
         let header = try #require(try JSONReader.read(parts[0]).object)
         let claims = try #require(try JSONReader.read(parts[1]).object)
         #expect(header["typ"]?.string == "at+jwt")
@@ -200,6 +201,59 @@ struct LoginFlowTests {
             }
         }
         #expect(records[0]?.failures == 4)
+    }
+
+    @Test("roles stand in a token only where a resource of it asks for them (RFC 9068 §2.2.3.1)")
+    func roles() async throws {
+        let resources = TestNode.resources.replacing("- {id: reports,", with: "- {id: reports, include_roles: true,").replacing(
+            "roles: [support]}", with: "roles: [support, operator]}")
+        let test = try await TestNode.start(resources: resources)
+        let without = await test.login("bob", more: #","audience":"orders""#).text("access_token")
+        #expect(await test.validate(without).json["roles"] == nil)
+        let with = await test.login("bob", more: #","audience":"reports""#).text("access_token")
+        #expect(await test.validate(with).json["roles"]?.strings == ["support", "operator"])
+    }
+
+    @Test("more sign-ins than can be hashed are told when to come again, and tokens go on meanwhile (PW-10)")
+    func overload() async throws {
+        // A try that was not evaluated counts all the same: several people from several places, so that nobody is held back.
+        let test = try await TestNode.start(["--passwords.queue", "1", "--lockout.free_attempts", "100"])
+        let token = await test.login().text("access_token")
+        let answers = await withTaskGroup(of: Answer.self) { group in
+            for caller in 0..<64 {
+                group.addTask {
+                    let body = #"{"username":"\#(["alice", "bob", "root"][caller % 3])","password":"\#(TestNode.password)"}"#
+                    return await test.send("POST", "/login", Array(body.utf8), from: PeerAddress("192.0.2.\(caller)") ?? .loopback)
+                }
+            }
+            group.addTask { await test.validate(token) }
+            return await group.reduce(into: [Answer]()) { $0.append($1) }
+        }
+        #expect(Set(answers.map(\.status)) == [200, 503])
+        for answer in answers where answer.status == 503 {
+            #expect(answer.error == "temporarily_unavailable")
+            #expect(answer.header("retry-after").flatMap { Int($0) } ?? 0 >= 1)
+        }
+        #expect(answers.contains { $0.json["valid"]?.bool == true })
+    }
+
+    @Test("people who sign in at once never get one another's tokens (CVE-2026-33544)")
+    func manyPeople() async throws {
+        let test = try await TestNode.start(["--passwords.queue", "64", "--lockout.free_attempts", "100"])
+        var subjects: [String: String] = [:]
+        for name in ["alice", "bob", "root"] { subjects[name] = try #require(try await test.account(name)).id.text }
+        let wanted = subjects
+        await withTaskGroup(of: Void.self) { group in
+            for caller in 0..<48 {
+                group.addTask {
+                    let name = ["alice", "bob", "root"][caller % 3]
+                    let answer = await test.login(name)
+                    let verdict = await test.validate(answer.text("access_token"))
+                    #expect(verdict.text("sub") == wanted[name])
+                    #expect(verdict.text("sid") == answer.text("sid"))
+                }
+            }
+        }
     }
 
     @Test("unknown routes and methods have the error shape too")

@@ -10,18 +10,12 @@ import WebServer
 /// What a review found, each as a test.
 @Suite("Found in review")
 struct ReviewFlowTests {
-    private func apply(_ text: String, _ test: TestNode) async -> Answer {
-        let file = JSONValue.object(JSONObject([("path", .string("r.yaml")), ("content", .string(text))]))
-        let body = JSONValue.object(JSONObject([("files", .array([file]))]))
-        return await test.post("/admin/apply", String(decoding: body.encoded, as: UTF8.self), to: .control)
-    }
-
     @Test("what an operator disabled stays disabled when the files are applied again")
     func operatorsHand() async throws {
         let test = try await TestNode.start()
         _ = await test.send("PATCH", "/admin/users/alice", Array(#"{"disabled":true}"#.utf8), to: .control)
         _ = await test.send("PATCH", "/admin/clients/till", Array(#"{"disabled":true}"#.utf8), to: .control)
-        #expect(await apply(TestNode.resources + "\n# a comment\n", test).json["changes"]?.int == 0)
+        #expect(await test.apply(TestNode.resources + "\n# a comment\n").json["changes"]?.int == 0)
         #expect(await test.login().status == 401)
         #expect(await test.login("bob", more: #","client_id":"till","client_secret":"0123456789abcdef0123456789abcdef""#).status == 401)
         _ = await test.send("PATCH", "/admin/users/alice", Array(#"{"disabled":false}"#.utf8), to: .control)
@@ -131,7 +125,7 @@ struct ReviewFlowTests {
         let test = try await TestNode.start()
         let narrow = TestNode.resources.replacing(#"customer: ["orders:read", "orders:write"]"#, with: #"customer: ["orders:read"]"#)
         for _ in 0..<5 {
-            #expect(await apply(TestNode.resources, test).status == 200)
+            #expect(await test.apply(TestNode.resources).status == 200)
             let first = await test.login().text("refresh_token")
             let tokens = await withTaskGroup(of: [String].self) { group in
                 group.addTask {
@@ -144,7 +138,7 @@ struct ReviewFlowTests {
                     return issued
                 }
                 group.addTask {
-                    #expect(await apply(narrow, test).status == 200)
+                    #expect(await test.apply(narrow).status == 200)
                     return []
                 }
                 return await group.reduce(into: []) { $0 += $1 }

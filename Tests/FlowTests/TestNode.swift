@@ -1,6 +1,9 @@
+import Accounts
 import AuthCore
 import Foundation
+import Gateway
 import HTTPEdge
+import OAuthServer
 import Settings
 import Store
 import Synchronization
@@ -92,6 +95,13 @@ struct Answer: Sendable {
     var error: String? { json["error"]?.string }
     func header(_ name: String) -> String? { headers.first { $0.name == name }?.value }
     func text(_ name: String) -> String { json[name]?.string ?? "" }
+
+    /// The claims of the access token in it, read without checking anything.
+    func claims() throws -> JSONObject {
+        let parts = text("access_token").split(separator: ".")
+        try #require(parts.count == 3)
+        return try #require(try JSONReader.read(Base64URL.decode(String(parts[1])) ?? []).object)
+    }
 }
 
 extension TestNode {
@@ -150,5 +160,43 @@ extension TestNode {
 
     func logout(_ token: String) async -> Answer { await post("/logout", "{\"refresh_token\":\"\(token)\"}") }
 
+    /// Applies one resource file, as `gatehouse apply` does.
+    func apply(_ text: String, prune: Bool = false) async -> Answer {
+        let file = JSONValue.object(JSONObject([("path", .string("r.yaml")), ("content", .string(text))]))
+        let body = JSONValue.object(JSONObject([("files", .array([file])), ("prune", .bool(prune))]))
+        return await post("/admin/apply", String(decoding: body.encoded, as: UTF8.self), to: .control)
+    }
+
+    /// What the gateway decides: `forward`, or the status and the reason of its refusal.
+    func gateway(_ method: String, _ target: String, headers: [(String, String)]) -> String {
+        let facts = RequestFacts(method: method, target: Array(target.utf8), headers: Headers([("host", "localhost:8000")] + headers))
+        switch node.decider.decide(facts, mayAsk: false) {
+        case .forward: return "forward"
+        case .refuse(let refusal): return "\(refusal.response.status) \(refusal.reason)"
+        case .ask: return "ask"
+        }
+    }
+
     func bearer(_ token: String) -> [(String, String)] { [("authorization", "Bearer \(token)")] }
+}
+
+extension TestNode {
+    /// The grant behind an answer of `/login`.
+    func onlyGrant(of answer: Answer) async throws -> Grant? {
+        try await store.grant(Identifier(try answer.claims()["gid"]?.string ?? ""))
+    }
+
+    /// As its protocol: the flows know no driver.
+    var store: any Store { node.store }
+
+    func account(_ name: String) async throws -> Account? { try await node.accounts.find(name) }
+
+    /// A sign-in of alice whose password nobody asked for: what `/login` does after the hash.
+    func opened() async throws -> IssuedTokens {
+        let account = try #require(try await account("alice"))
+        let client = try #require(try await store.client(Client.builtInID))
+        let assurance = SessionAssurance(acr: "1", amr: ["pwd"], authenticatedAt: clock.now)
+        let request = FirstPartyTokens.Request(scope: nil, audiences: [], source: "127.0.0.1", agent: "")
+        return try await node.firstParty.signedIn(account, assurance, client: client, request, at: clock.now, traceID: "t")
+    }
 }

@@ -1,0 +1,157 @@
+import AuthCore
+import Gateway
+import Testing
+
+@testable import gatehouse
+
+/// What may have happened to an account after it signed in. A new way for an account to end is a row here.
+enum AccountFate: String, CaseIterable, Sendable, CustomTestStringConvertible {
+    case active, disabledByOperator, disabledByFile, deleted, deletedAndMadeAgain, passwordChanged, loggedOutEverywhere, lockedOut
+    case enabledAgain
+
+    var testDescription: String { rawValue }
+
+    /// Makes it happen to alice.
+    func happen(in test: TestNode) async throws {
+        switch self {
+        case .active: break
+        case .disabledByOperator: try await change(test, "PATCH", #"{"disabled":true}"#)
+        case .disabledByFile:
+            let without = AccountMatrix.resources.split(separator: "\n").filter { !$0.contains("username: alice") }.joined(separator: "\n")
+            #expect(await test.apply(without).json["changes"]?.int == 1)
+        case .deleted: try await change(test, "DELETE", "")
+        case .deletedAndMadeAgain:
+            try await change(test, "DELETE", "")
+            let again = #"{"username":"alice","password":"\#(TestNode.password)","roles":["customer","operator"]}"#
+            #expect(await test.post("/admin/users", again, to: .control).status == 201)
+        case .passwordChanged: try await change(test, "PATCH", #"{"password":"another-long-password"}"#)
+        case .loggedOutEverywhere:
+            #expect(await test.send("DELETE", "/admin/users/alice/sessions", to: .control).status == 204)
+        case .lockedOut:
+            for _ in 0..<50 where await test.login(password: "wrong-wrong-wrong").status != 429 {}
+        case .enabledAgain:
+            try await change(test, "PATCH", #"{"disabled":true}"#)
+            try await change(test, "PATCH", #"{"disabled":false}"#)
+        }
+    }
+
+    private func change(_ test: TestNode, _ method: String, _ body: String) async throws {
+        let answer = await test.send(method, "/admin/users/alice", Array(body.utf8), to: .control)
+        try #require((200..<300).contains(answer.status))
+    }
+}
+
+/// Every way in which an account gets something, or does something, with what it has. A new grant or endpoint is a row here.
+enum AccountUse: String, CaseIterable, Sendable {
+    case login, refresh, validate, forwardAuth, gateway, sessionsByAccessToken, sessionsByRefreshToken, endSession, explain, adminAPI
+}
+
+/// What alice got while she was in force.
+struct Holdings: Sendable {
+    let orders: Answer
+    let account: Answer
+    let admin: Answer
+    /// A session to end.
+    let other: Answer
+
+    static func of(_ test: TestNode) async throws -> Holdings {
+        let holdings = Holdings(
+            orders: await test.login(), account: await test.login(more: #","scope":"gatehouse:account""#),
+            admin: await test.login(more: #","scope":"gatehouse:admin""#), other: await test.login()
+        )
+        for answer in [holdings.orders, holdings.account, holdings.admin, holdings.other] { try #require(answer.status == 200) }
+        return holdings
+    }
+
+    /// The status, and what the client's program reads of a refusal.
+    func outcome(of use: AccountUse, _ test: TestNode) async -> String {
+        let access = orders.text("access_token")
+        switch use {
+        case .login: return told(await test.login())
+        case .refresh: return told(await test.refresh(orders.text("refresh_token")))
+        case .validate:
+            let answer = await test.validate(access)
+            return answer.json["valid"]?.bool == true ? "valid" : answer.text("reason")
+        case .forwardAuth: return told(await test.send("GET", "/forward-auth", headers: test.bearer(access)))
+        case .gateway: return test.gateway("GET", "/orders", headers: test.bearer(access))
+        case .sessionsByAccessToken: return told(await test.send("GET", "/sessions", headers: test.bearer(account.text("access_token"))))
+        case .sessionsByRefreshToken: return told(await test.send("GET", "/sessions", headers: test.bearer(orders.text("refresh_token"))))
+        case .endSession:
+            return told(
+                await test.send("DELETE", "/sessions/\(other.text("sid"))", headers: test.bearer(account.text("access_token"))))
+        case .explain:
+            return told(
+                await test.post(
+                    "/validate", #"{"token":"x","explain":true}"#, headers: test.bearer(admin.text("access_token"))))
+        case .adminAPI: return told(await test.send("GET", "/admin/users", headers: test.bearer(admin.text("access_token")), to: .admin))
+        }
+    }
+
+    private func told(_ answer: Answer) -> String {
+        answer.status < 300 ? "\(answer.status)" : "\(answer.status) \(answer.error ?? "")"
+    }
+}
+
+/// Matrix (a) of the security requirements: every grant and use × every state of the account.
+///
+/// The recurring flaw of the field is a rule that one way in keeps and another forgets (CVE-2026-1609, CVE-2026-43983,
+/// CVE-2026-9798). A new way in, or a new fate, does not compile, or fails, until its cells are filled in.
+@Suite("Matrix: what an account does × what became of it (TK-21, LO-16, BF-04)")
+struct AccountMatrix {
+    static let resources = TestNode.resources.replacing("roles: [customer]}", with: "roles: [customer, operator]}")
+
+    private static let inForce: [AccountUse: String] = [
+        .login: "200", .refresh: "200", .validate: "valid", .forwardAuth: "200", .gateway: "forward", .sessionsByAccessToken: "200",
+        .sessionsByRefreshToken: "200", .endSession: "204", .explain: "200", .adminAPI: "200",
+    ]
+
+    /// Everything that was issued is dead.
+    private static func ended(login: String) -> [AccountUse: String] {
+        [
+            .login: login, .refresh: "401 invalid_grant", .validate: "revoked", .forwardAuth: "401 invalid_token",
+            .gateway: "401 revoked", .sessionsByAccessToken: "401 invalid_token", .sessionsByRefreshToken: "401 invalid_token",
+            .endSession: "401 invalid_token", .explain: "403 insufficient_scope", .adminAPI: "401 invalid_token",
+        ]
+    }
+
+    static func expected(_ fate: AccountFate) -> [AccountUse: String] {
+        switch fate {
+        case .active: inForce
+        case .disabledByOperator, .disabledByFile, .deleted, .passwordChanged: ended(login: "401 invalid_credentials")
+        // The same name and password, and nothing of the account before it (CVE-2026-55670).
+        case .deletedAndMadeAgain, .loggedOutEverywhere, .enabledAgain: ended(login: "200")
+        // Whoever guesses shuts nobody out of what they have (BF-04).
+        case .lockedOut: inForce.merging([.login: "429 too_many_attempts"]) { $1 }
+        }
+    }
+
+    @Test("each use has exactly the answer of the table", arguments: AccountFate.allCases)
+    func matrix(_ fate: AccountFate) async throws {
+        let test = try await TestNode.start(resources: Self.resources)
+        let holdings = try await Holdings.of(test)
+        let bystander = await test.login("bob")
+        try await fate.happen(in: test)
+        let expected = Self.expected(fate)
+        for use in AccountUse.allCases {
+            let wanted = try #require(expected[use], "\(fate) × \(use) is not in the table")
+            let outcome = await holdings.outcome(of: use, test)
+            #expect(outcome == wanted, "\(fate) × \(use)")
+        }
+        #expect(await test.isValid(bystander.text("access_token")))
+        #expect(await test.refresh(bystander.text("refresh_token")).status == 200)
+    }
+
+    @Test("CVE-2026-55670: an account, and a client, made again under the same name is another one; nobody inherits a session")
+    func recycled() async throws {
+        let test = try await TestNode.start(resources: Self.resources)
+        let before = await test.login()
+        let subject = await test.validate(before.text("access_token")).text("sub")
+        try await AccountFate.deletedAndMadeAgain.happen(in: test)
+        let after = await test.login()
+        #expect(await test.validate(after.text("access_token")).text("sub") != subject)
+        let listed = await test.send("GET", "/sessions", headers: test.bearer(after.text("refresh_token")))
+        #expect(listed.json["sessions"]?.array?.count == 1)
+        #expect(await test.logout(before.text("refresh_token")).status == 204)
+        #expect(await test.isValid(after.text("access_token")))
+    }
+}

@@ -1,0 +1,174 @@
+import AuthCore
+import Store
+import Testing
+import TokenKeys
+
+@testable import gatehouse
+
+/// Something that can be had, ended or changed once, and what 64 callers at once may get of it. A new single-use thing is a row here,
+/// and a case of its store method in Tests/StoreTests/Contract.
+enum RacedArtefact: String, CaseIterable, Sendable, CustomTestStringConvertible {
+    case refreshToken, replayedToken, sessionEnd, logout, logoutEverywhere, lockoutCount, keyRotation, keyRevocation, accountName, apply
+
+    var testDescription: String { rawValue }
+
+    /// How many callers get which answer; `*` stands for every other number.
+    var answers: [String: Int] {
+        switch self {
+        // Tabs of one browser: all get the same successor, and one of them made it.
+        case .refreshToken: ["200": 64]
+        case .replayedToken: ["401 invalid_grant": 64]
+        case .sessionEnd: ["204": 1, "404 not_found": 63]
+        case .logout, .logoutEverywhere: ["204": 64]
+        // As many as are free, and not one more is evaluated (BF-03, CVE-2024-4629).
+        case .lockoutCount: ["401 invalid_credentials": 5, "429 too_many_attempts": 59]
+        // Whoever asks while it happens is told of it too; what counts is that it happened once.
+        case .keyRotation, .keyRevocation: [:]
+        case .accountName: ["201": 1, "409 already_exists": 63]
+        case .apply: ["200 1": 1, "200 0": 63]
+        }
+    }
+}
+
+/// Matrix (c) of the security requirements: each artefact × a race of 64 callers, with exactly one winner
+/// (CVE-2026-1035, CVE-2026-90997, CVE-2024-4629).
+@Suite("Matrix: artefact × race (TK-11, TK-19, BF-03, JK-06)", .timeLimit(.minutes(5)))
+struct RaceMatrix {
+    private static let callers = 64
+
+    private func race(_ call: @escaping @Sendable (Int) async -> String) async -> [String: Int] {
+        await withTaskGroup(of: String.self) { group in
+            for caller in 0..<Self.callers { group.addTask { await call(caller) } }
+            return await group.reduce(into: [:]) { $0[$1, default: 0] += 1 }
+        }
+    }
+
+    private func told(_ answer: Answer) -> String { answer.error.map { "\(answer.status) \($0)" } ?? "\(answer.status)" }
+
+    private func events(_ kind: AuditEvent.Kind, _ test: TestNode) async throws -> Int {
+        try await test.store.events(before: nil, limit: 1_000, account: nil).filter { $0.event.kind == kind }.count
+    }
+
+    @Test("64 callers at once: each gets an answer of the table, and what can happen once happened once", arguments: RacedArtefact.allCases)
+    func matrix(_ artefact: RacedArtefact) async throws {
+        let test = try await TestNode.start()
+        let tokens = await test.login()
+        let token = tokens.text("refresh_token")
+        let answers: [String: Int]
+        switch artefact {
+        case .refreshToken:
+            answers = await race { _ in told(await test.refresh(token)) }
+            let grant = try #require(try await test.onlyGrant(of: tokens))
+            #expect(grant.rotation.current == 2)
+        case .replayedToken:
+            _ = await test.refresh(await test.refresh(token).text("refresh_token"))
+            answers = await race { _ in told(await test.refresh(token)) }
+            #expect(try await events(.refreshReplayed, test) == 1)
+            #expect(await !test.isValid(tokens.text("access_token")))
+        case .sessionEnd:
+            let other = await test.login()
+            let sid = tokens.text("sid")
+            answers = await race { _ in
+                told(await test.send("DELETE", "/sessions/\(sid)", headers: test.bearer(other.text("refresh_token"))))
+            }
+            #expect(try await events(.sessionEnded, test) == 1)
+        case .logout:
+            answers = await race { _ in told(await test.logout(token)) }
+            #expect(try await events(.signOut, test) == 1)
+        case .logoutEverywhere:
+            answers = await race { _ in told(await test.post("/logout", #"{"refresh_token":"\#(token)","everywhere":true}"#)) }
+            #expect(await !test.isValid(tokens.text("access_token")))
+        case .lockoutCount:
+            // From as many sources, so that only the account's own counter can hold them.
+            answers = await race { caller in
+                let body = Array(#"{"username":"\#(caller % 2 == 0 ? "bob" : "BOB")","password":"wrong-wrong-wrong"}"#.utf8)
+                return told(await test.send("POST", "/login", body, from: PeerAddress("192.0.2.\(caller)") ?? .loopback))
+            }
+            #expect(try await events(.signInRefused, test) == 5)
+        case .keyRotation:
+            try await test.advance(.seconds(303))
+            answers = await race { _ in told(await test.send("POST", "/admin/keys/rotate", Array("{}".utf8), to: .control)) }
+            #expect(Set(answers.keys).isSubset(of: ["200", "409 too_early"]))
+            #expect(try await test.store.signingKeys().filter { $0.state == .retired }.count == 1)
+        case .keyRevocation:
+            let active = try #require(test.node.keys.records.first { $0.state == .active }?.id)
+            answers = await race { _ in
+                told(await test.send("POST", "/admin/keys/\(active)/revoke", Array("{}".utf8), to: .control))
+            }
+            #expect(Set(answers.keys).isSubset(of: ["200", "404 not_found", "409 too_early"]))
+            #expect(answers["200", default: 0] >= 1)
+            let stored = try await test.store.signingKeys()
+            #expect(stored.filter { $0.state == .revoked }.map(\.id) == [active])
+            #expect(Set(stored.map(\.id)) == Set(test.node.keys.records.map(\.id)))
+        case .accountName:
+            answers = await race { caller in
+                let name = ["dora", "Dora", "DORA", "ｄｏｒａ"][caller % 4]
+                return told(await test.post("/admin/users", #"{"username":"\#(name)"}"#, to: .control))
+            }
+        case .apply:
+            let more = TestNode.resources.replacing("clients:", with: "  - {username: dora}\nclients:")
+            answers = await race { _ in
+                let answer = await test.apply(more)
+                return "\(answer.status) \(answer.json["changes"]?.int ?? -1)"
+            }
+        }
+        if !artefact.answers.isEmpty { #expect(answers == artefact.answers) }
+        #expect(answers.values.reduce(0, +) == Self.callers)
+        for state in [SigningKeyRecord.State.active, .next] {
+            #expect(try await test.store.signingKeys().filter { $0.state == state }.count == 1)
+        }
+    }
+
+    /// What gives tokens, and what takes them away.
+    enum Giver: String, CaseIterable, Sendable { case login, refresh }
+    enum Taker: String, CaseIterable, Sendable { case disabled, deleted, passwordChanged, loggedOutEverywhere, clientDisabled }
+
+    @Test(
+        "what ends an account's right, among 32 callers that are given tokens: none of their tokens is left", arguments: Giver.allCases,
+        Taker.allCases)
+    func endings(_ giver: Giver, _ taker: Taker) async throws {
+        let test = try await TestNode.start(["--passwords.queue", "64", "--lockout.free_attempts", "100"])
+        let client = #","client_id":"app""#
+        var holders: [String] = []
+        if giver == .refresh { for _ in 0..<8 { holders.append(await test.login(more: client).text("refresh_token")) } }
+        let tokens = holders
+        let issued = await withTaskGroup(of: [Answer].self) { group in
+            for caller in 0..<32 {
+                group.addTask {
+                    if giver == .login { return [await test.login(more: client)] }
+                    return [await test.refresh(tokens[caller % tokens.count], more: client)]
+                }
+                if caller == 16 {
+                    group.addTask {
+                        let done: Answer
+                        switch taker {
+                        case .disabled:
+                            done = await test.send("PATCH", "/admin/users/alice", Array(#"{"disabled":true}"#.utf8), to: .control)
+                        case .deleted: done = await test.send("DELETE", "/admin/users/alice", to: .control)
+                        case .passwordChanged:
+                            done = await test.send(
+                                "PATCH", "/admin/users/alice", Array(#"{"password":"another-long-password"}"#.utf8), to: .control)
+                        case .loggedOutEverywhere: done = await test.send("DELETE", "/admin/users/alice/sessions", to: .control)
+                        case .clientDisabled:
+                            done = await test.send("PATCH", "/admin/clients/app", Array(#"{"disabled":true}"#.utf8), to: .control)
+                        }
+                        #expect((200..<300).contains(done.status))
+                        return []
+                    }
+                }
+            }
+            return await group.reduce(into: [Answer]()) { $0 += $1 }
+        }
+        #expect(issued.count == 32)
+        let sessions = try await test.store.sessions(of: try await test.account("alice")?.id ?? "gone", at: test.clock.now)
+        for answer in issued where answer.status == 200 {
+            // Who logged out everywhere may sign in again: a session that was opened afterwards goes on, in the store and in the token alike.
+            let isOpen = sessions.contains { $0.id.text == answer.text("sid") }
+            #expect(taker == .loggedOutEverywhere || !isOpen || taker == .clientDisabled)
+            let isGood = await test.isValid(answer.text("access_token"))
+            #expect(isGood == (taker == .loggedOutEverywhere && isOpen), "\(answer.text("sid"))")
+            let again = await test.refresh(answer.text("refresh_token"), more: client)
+            #expect((again.status == 200) == isGood)
+        }
+    }
+}

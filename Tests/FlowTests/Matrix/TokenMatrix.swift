@@ -1,0 +1,283 @@
+import AuthCore
+import Store
+import Testing
+import TokenVerification
+
+@testable import TokenKeys
+@testable import gatehouse
+
+/// One change to an access token that is good otherwise, signed anew with the server's own key.
+struct Forgery: Sendable {
+    let name: String
+    /// The places that take it all the same, and why: a row whose list is empty is refused everywhere.
+    let takenBy: Set<TokenPlace>
+    let change: @Sendable (inout Parts) -> Void
+
+    struct Parts {
+        var header: JSONObject
+        var claims: JSONObject
+        /// Changes the finished text.
+        var finish: (String) -> String = { $0 }
+    }
+
+    init(_ name: String, takenBy: Set<TokenPlace> = [], _ change: @escaping @Sendable (inout Parts) -> Void) {
+        self.name = name
+        self.takenBy = takenBy
+        self.change = change
+    }
+
+    private static func type(_ type: String) -> Forgery { Forgery("typ \(type)") { $0.header["typ"] = .string(type) } }
+    private static func without(_ claim: String) -> Forgery { Forgery("no \(claim)") { $0.claims[claim] = nil } }
+    private static func time(_ name: String, _ claim: String, _ offset: Int64, takenBy: Set<TokenPlace> = []) -> Forgery {
+        Forgery(name, takenBy: takenBy) { $0.claims[claim] = .number(JSONNumber(($0.claims["iat"]?.int ?? 0) + offset)) }
+    }
+
+    static let all: [Forgery] =
+        [
+            // Shows that what is forged here is refused for its one change and not for being forged.
+            Forgery("unchanged", takenBy: TokenPlace.bearer) { _ in },
+            Forgery("typ in another case", takenBy: TokenPlace.bearer) { $0.header["typ"] = .string("AT+JWT") },
+            Forgery("typ written out", takenBy: TokenPlace.bearer) { $0.header["typ"] = .string("application/at+jwt") },
+            // An ID token names its client as audience, and the built-in client is called as our own resource is.
+            Forgery("ID token") {
+                $0.header["typ"] = .string("JWT")
+                $0.claims["aud"] = $0.claims["client_id"]
+                $0.claims["nonce"] = .string("n")
+            },
+            Forgery("no typ") { $0.header["typ"] = nil },
+        ]
+        + [
+            "JWT", "id_token+jwt", "identity+jwt", "logout+jwt", "dpop+jwt", "secevent+jwt", "oauth-authz-req+jwt",
+            "token-introspection+jwt", "client-authentication+jwt", "at+jwt ", "xat+jwt", "at+jw", "",
+        ].map { type($0) }
+        + ["iss", "sub", "aud", "client_id", "exp", "iat", "jti"].map { without($0) }
+        + [
+            Forgery("another issuer") { $0.claims["iss"] = .string("http://localhost:8081") },
+            Forgery("the issuer with a slash") { $0.claims["iss"] = .string("http://localhost:8080/") },
+            Forgery("no audience at all") { $0.claims["aud"] = .array([]) },
+            // Whoever does not say which audience it wants gets any, and is told which; so does what only ends the token's session.
+            Forgery("another audience", takenBy: [.validate, .forwardAuth, .logoutByAccessToken]) { $0.claims["aud"] = .string("reports") },
+            // Never issued; a place that wants ours wants it alone.
+            Forgery("our audience with another", takenBy: [.validate, .validateForOrders, .gateway, .logoutByAccessToken]) {
+                $0.claims["aud"] = .array([.string("gatehouse"), .string("orders")])
+            },
+            Forgery("less scope", takenBy: [.validate, .validateForOrders, .forwardAuth, .logoutByAccessToken]) {
+                $0.claims["scope"] = .string("openid")
+            },
+            // A token that is spent still ends its session (LO-05), and nothing else.
+            time("expired", "exp", -61, takenBy: [.logoutByAccessToken]), time("of tomorrow", "nbf", 86_400),
+            Forgery("issued tomorrow") { $0.claims["iat"] = .number(JSONNumber(($0.claims["iat"]?.int ?? 0) + 86_400)) },
+            time("for ten years", "exp", 315_360_000),
+            Forgery("bound to a key") {
+                $0.claims["cnf"] = .object(JSONObject([("jkt", .string("NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"))]))
+            },
+            Forgery("alg none") { $0.header["alg"] = .string("none") },
+            Forgery("alg none, no signature") {
+                $0.header["alg"] = .string("none")
+                $0.finish = { String($0.prefix(through: $0.lastIndex(of: ".") ?? $0.startIndex)) }
+            },
+            Forgery("alg HS256") { $0.header["alg"] = .string("HS256") }, Forgery("alg RS256") { $0.header["alg"] = .string("RS256") },
+            Forgery("another kid") { $0.header["kid"] = .string("nobody") },
+            Forgery("crit") { $0.header["crit"] = .array([.string("exp")]) },
+            Forgery("unencoded payload") { $0.header["b64"] = .bool(false) },
+            Forgery("no signature") { $0.finish = { String($0.prefix(through: $0.lastIndex(of: ".") ?? $0.startIndex)) } },
+            Forgery("cut by one") { $0.finish = { String($0.dropLast()) } }, Forgery("one longer") { $0.finish = { $0 + "A" } },
+            Forgery("five parts") { $0.finish = { $0 + ".AA.AA" } },
+            Forgery("another payload under the signature") {
+                let claims = $0.claims
+                $0.finish = { text in
+                    var parts = text.split(separator: ".").map(String.init)
+                    var other = claims
+                    other["jti"] = .string("another")
+                    parts[1] = Base64URL.encode(JSONValue.object(other).encoded)
+                    return parts.joined(separator: ".")
+                }
+            },
+        ]
+
+    /// - Parameter token: A good access token of `test`.
+    func forged(from token: String, in test: TestNode) async throws -> String {
+        let halves = try token.split(separator: ".").prefix(2).map {
+            try #require(try JSONReader.read(Base64URL.decode(String($0)) ?? []).object)
+        }
+        try #require(halves.count == 2)
+        var parts = Parts(header: halves[0], claims: halves[1])
+        change(&parts)
+        let record = try #require(test.node.keys.records.first { $0.state == .active })
+        let sealed = try test.node.masterKeys.open(record.sealedPrivateKey, for: .signingKeys, context: "signing_keys/\(record.id)")
+        let key = try PrivateKey(sealed, algorithm: .es256)
+        let input = [parts.header, parts.claims].map { Base64URL.encode(JSONValue.object($0).encoded) }.joined(separator: ".")
+        return parts.finish(input + "." + Base64URL.encode(try key.signature(for: Array(input.utf8))))
+    }
+}
+
+/// Every place that takes a credential. A new endpoint is a row here.
+enum TokenPlace: String, CaseIterable, Sendable, CustomTestStringConvertible {
+    case loginPassword, loginClientSecret, refresh, refreshClientSecret, validate, validateForOrders, explain, forwardAuth, gateway,
+        sessions, endSession, logoutByRefreshToken, logoutByAccessToken, adminAPI
+
+    var testDescription: String { rawValue }
+
+    /// The places of an access token.
+    static let bearer: Set<TokenPlace> = [
+        .validate, .validateForOrders, .explain, .forwardAuth, .gateway, .sessions, .endSession, .logoutByAccessToken, .adminAPI,
+    ]
+
+    /// What of ours is right here.
+    var takes: Set<TokenKind> {
+        switch self {
+        case .loginPassword: [.password]
+        case .loginClientSecret, .refreshClientSecret: [.clientSecret]
+        case .refresh, .logoutByRefreshToken: [.refresh]
+        case .validate, .logoutByAccessToken: [.orders, .account, .admin]
+        case .validateForOrders, .forwardAuth, .gateway: [.orders]
+        case .explain, .adminAPI: [.admin]
+        case .sessions, .endSession: [.account, .refresh]
+        }
+    }
+
+    /// The access token that a forger would begin with.
+    var accessToken: TokenKind {
+        switch self {
+        case .sessions, .endSession: .account
+        case .explain, .adminAPI: .admin
+        default: .orders
+        }
+    }
+
+    /// Whether the credential is taken here, by what it did rather than by what was said.
+    ///
+    /// - Parameter session: A live session of alice, for places that end one or need its refresh token.
+    func takes(_ credential: String, _ test: TestNode, _ session: Answer, answers: inout [Answer]) async -> Bool {
+        let text = String(decoding: JSONValue.string(credential).encoded, as: UTF8.self)
+        let bearer = test.bearer(credential)
+        let answer: Answer
+        switch self {
+        case .loginPassword: answer = await test.post("/login", #"{"username":"carol","password":\#(text)}"#)
+        case .loginClientSecret: answer = await test.login("bob", more: #","client_id":"till","client_secret":\#(text)"#)
+        case .refresh: answer = await test.post("/token/refresh", #"{"refresh_token":\#(text)}"#)
+        case .refreshClientSecret:
+            answer = await test.refresh(session.text("refresh_token"), more: #","client_id":"till","client_secret":\#(text)"#)
+        case .validate, .validateForOrders:
+            let audience = self == .validate ? "" : #","audience":"orders""#
+            return await test.post("/validate", #"{"token":\#(text)\#(audience)}"#).json["valid"]?.bool == true
+        case .explain: answer = await test.post("/validate", #"{"token":"x","explain":true}"#, headers: bearer)
+        case .forwardAuth: answer = await test.send("GET", "/forward-auth", headers: bearer)
+        case .gateway: return test.gateway("GET", "/orders", headers: bearer) == "forward"
+        case .sessions: answer = await test.send("GET", "/sessions", headers: bearer)
+        case .endSession: answer = await test.send("DELETE", "/sessions/\(session.text("sid"))", headers: bearer)
+        case .logoutByRefreshToken:
+            _ = await test.post("/logout", #"{"refresh_token":\#(text)}"#)
+            return await !test.isValid(session.text("access_token"))
+        case .logoutByAccessToken:
+            _ = await test.send("POST", "/logout", headers: bearer)
+            return await !test.isValid(session.text("access_token"))
+        case .adminAPI: answer = await test.send("GET", "/admin/keys", headers: bearer, to: .admin)
+        }
+        answers.append(answer)
+        return answer.status < 300
+    }
+}
+
+/// Every kind of credential that somebody may hold. A new kind is a row here.
+enum TokenKind: String, CaseIterable, Sendable {
+    case orders, account, admin, refresh, identity, clientSecret, password, otherIssuers, revoked, garbage, space, empty
+
+    func credential(_ test: TestNode, _ session: Answer, _ other: TestNode) async throws -> String {
+        switch self {
+        case .orders: return session.text("access_token")
+        case .account, .admin:
+            // Of the same session, so that ending it by any of them shows.
+            return try await Forgery("of \(self)") { [self] in
+                $0.claims["aud"] = .string("gatehouse")
+                $0.claims["scope"] = .string("gatehouse:\(rawValue)")
+            }.forged(from: session.text("access_token"), in: test)
+        case .refresh: return session.text("refresh_token")
+        case .identity:
+            return try test.node.keys.sign(JSONValue.object(try session.claims()).encoded, as: .identity)
+        case .clientSecret: return "0123456789abcdef0123456789abcdef"
+        case .password: return "a-password-of-somebody"
+        case .otherIssuers: return await other.login().text("access_token")
+        case .revoked:
+            let ended = await test.login()
+            _ = await test.logout(ended.text("refresh_token"))
+            return ended.text("access_token")
+        case .garbage: return "garbage"
+        case .space: return " "
+        case .empty: return ""
+        }
+    }
+}
+
+/// Matrix (b) of the security requirements: every kind of token × every place that takes a credential; only the diagonal succeeds
+/// (RFC 8725 §3.11, §3.12, CVE-2023-0657).
+@Suite("Matrix: kind of token × endpoint (JW-08…JW-11, RFC 8725 §3.12)")
+struct TokenMatrix {
+    private static func node() async throws -> TestNode {
+        let resources = TestNode.resources.replacing("roles: [customer]}", with: "roles: [customer, operator]}").replacing(
+            "clients:", with: "  - {username: carol, password: a-password-of-somebody, roles: [customer]}\nclients:")
+        // So many wrong passwords would be held back before they are looked at.
+        return try await TestNode.start(["--lockout.free_attempts", "100"], resources: resources)
+    }
+
+    private func session(_ place: TokenPlace, _ test: TestNode) async throws -> Answer {
+        let client = place == .refreshClientSecret ? #","client_id":"till","client_secret":"0123456789abcdef0123456789abcdef""# : ""
+        let answer = await test.login(more: client)
+        try #require(answer.status == 200)
+        return answer
+    }
+
+    @Test("a credential of one kind never passes for another", arguments: TokenPlace.allCases)
+    func kinds(_ place: TokenPlace) async throws {
+        let (test, other) = (try await Self.node(), try await TestNode.start(["--issuer", "http://127.0.0.1:8080"]))
+        var answers: [Answer] = []
+        for kind in TokenKind.allCases {
+            let session = try await session(place, test)
+            let credential = try await kind.credential(test, session, other)
+            let isTaken = await place.takes(credential, test, session, answers: &answers)
+            #expect(isTaken == place.takes.contains(kind), "\(kind) at \(place)")
+        }
+        try expectOneRefusal(place, answers)
+    }
+
+    @Test(
+        "an access token with one thing wrong is refused wherever it matters, signed by our own key or not", arguments: TokenPlace.allCases)
+    func forgeries(_ place: TokenPlace) async throws {
+        let test = try await Self.node()
+        var answers: [Answer] = []
+        var session = try await session(place, test)
+        for forgery in Forgery.all {
+            let token = try await place.accessToken.credential(test, session, test)
+            let forged = try await forgery.forged(from: token, in: test)
+            let isTaken = await place.takes(forged, test, session, answers: &answers)
+            #expect(isTaken == forgery.takenBy.contains(place), "\(forgery.name) at \(place)")
+            if isTaken { session = try await self.session(place, test) }
+        }
+        try expectOneRefusal(place, answers)
+    }
+
+    /// JW-22, RFC 6750 §3.1: of two bad tokens nobody learns which was the better one.
+    private func expectOneRefusal(_ place: TokenPlace, _ answers: [Answer]) throws {
+        var seen = Set<String>()
+        for answer in answers where answer.status >= 300 {
+            #expect(answer.text("error_description").count > 10)
+            let challenge = answer.header("www-authenticate") ?? ""
+            seen.insert("\(answer.status) \(answer.error ?? "") \(challenge) \(answer.text("error_description"))")
+            if answer.status == 401, TokenPlace.bearer.contains(place) { #expect(challenge.hasPrefix("Bearer realm=")) }
+            #expect(answer.header("cache-control") == "no-store")
+        }
+        let codes = Set(answers.filter { $0.status >= 300 }.map { "\($0.status) \($0.error ?? "")" })
+        let allowed: Set<String> =
+            switch place {
+            case .loginPassword: ["401 invalid_credentials", "400 invalid_request"]
+            case .loginClientSecret, .refreshClientSecret: ["401 invalid_client", "400 invalid_request"]
+            case .refresh: ["401 invalid_grant", "400 invalid_request"]
+            case .explain: ["403 insufficient_scope", "400 invalid_request"]
+            case .sessions, .endSession, .adminAPI, .forwardAuth: ["401 invalid_token", "403 insufficient_scope", "400 invalid_request"]
+            case .validate, .validateForOrders, .gateway, .logoutByRefreshToken, .logoutByAccessToken: []
+            }
+        #expect(codes.isSubset(of: allowed), "\(codes)")
+        // One text for each code.
+        #expect(seen.count == codes.count, "\(seen)")
+    }
+}
