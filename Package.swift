@@ -84,21 +84,26 @@ let package = Package(
             swiftSettings: settings
         ),
 
+        // What the tests of several targets share.
+        .target(
+            name: "TestSupport", dependencies: [nioCore, nioPosix, nioTLS], path: "Tests/TestSupport", swiftSettings: settings),
         tests("AuthCoreTests", ["AuthCore"]),
         tests("TokenVerificationTests", ["TokenVerification", "AuthCore", crypto, cryptoExtras]),
         tests("StoreTests", ["AuthCore", "Store", "StoreSQL", "StoreSQLite"]),
         tests("SettingsTests", ["AuthCore", "Store", "Settings"]),
         tests("AccountsTests", ["Accounts", "AuthCore", "Store", "CArgon2"]),
         tests("GatewayTests", ["AuthCore", "TokenVerification", "Store", "Gateway", crypto]),
-        tests("HTTPEdgeTests", ["AuthCore", "HTTPEdge", nioCore, nioPosix, nioEmbedded, nioHTTP1, nioTLS]),
-        tests("ProxyServerTests", ["AuthCore", "Gateway", "HTTPEdge", "ProxyServer", nioCore, nioPosix, nioEmbedded, nioTLS]),
+        tests("HTTPEdgeTests", ["AuthCore", "HTTPEdge", "TestSupport", nioCore, nioPosix, nioEmbedded, nioHTTP1, nioTLS]),
+        tests(
+            "ProxyServerTests",
+            ["AuthCore", "Gateway", "HTTPEdge", "ProxyServer", "TestSupport", nioCore, nioPosix, nioEmbedded, nioTLS]),
         tests("TokenKeysTests", ["AuthCore", "Store", "TokenKeys"]),
         tests("OAuthServerTests", ["AuthCore", "Store", "TokenKeys", "OAuthServer"]),
         tests(
             "FlowTests",
             [
                 "gatehouse", "AuthCore", "Settings", "Store", "HTTPEdge", "TokenKeys", "TokenVerification", "WebServer", "Accounts",
-                "Gateway", "OAuthServer", "ProxyServer",
+                "Gateway", "OAuthServer", "ProxyServer", "TestSupport", nioCore, nioPosix,
             ]),
         tests("ProgramTests", ["AuthCore", "gatehouse"]),
     ]

@@ -3,6 +3,7 @@ import HTTPEdge
 import NIOCore
 import NIOPosix
 import Synchronization
+import TestSupport
 import Testing
 
 #if canImport(Glibc)

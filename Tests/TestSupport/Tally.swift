@@ -1,10 +1,12 @@
-import Synchronization
+internal import Synchronization
 
 /// A count that several tasks share.
-final class Tally: Sendable {
+package final class Tally: Sendable {
     private let count = Atomic<Int>(0)
 
-    var value: Int { count.load(ordering: .sequentiallyConsistent) }
+    package init() {}
 
-    func add() { count.wrappingAdd(1, ordering: .sequentiallyConsistent) }
+    package var value: Int { count.load(ordering: .sequentiallyConsistent) }
+
+    package func add() { count.wrappingAdd(1, ordering: .sequentiallyConsistent) }
 }
