@@ -92,7 +92,7 @@ let package = Package(
         tests("StoreTests", ["AuthCore", "Store", "StoreSQL", "StoreSQLite"]),
         tests("SettingsTests", ["AuthCore", "Store", "Settings"]),
         tests("AccountsTests", ["Accounts", "AuthCore", "Store", "CArgon2"]),
-        tests("GatewayTests", ["AuthCore", "TokenVerification", "Store", "Gateway", crypto]),
+        tests("GatewayTests", ["AuthCore", "TokenVerification", "Store", "Gateway", "TestSupport", crypto]),
         tests("HTTPEdgeTests", ["AuthCore", "HTTPEdge", "TestSupport", nioCore, nioPosix, nioEmbedded, nioHTTP1, nioTLS]),
         tests(
             "ProxyServerTests",
