@@ -86,23 +86,27 @@ let package = Package(
             swiftSettings: settings
         ),
 
+        // What the tests of several targets share.
+        .target(
+            name: "TestSupport", dependencies: [nioCore, nioPosix, nioTLS], path: "Tests/TestSupport", swiftSettings: settings),
         .target(name: "PostgresServer", path: "Tests/PostgresServer", swiftSettings: settings),
         tests("AuthCoreTests", ["AuthCore"]),
         tests("TokenVerificationTests", ["TokenVerification", "AuthCore", crypto, cryptoExtras]),
         tests("StoreTests", ["AuthCore", "Store", "StoreSQL", "StoreSQLite", "StorePostgres", "PostgresServer"]),
         tests("SettingsTests", ["AuthCore", "Store", "Settings"]),
         tests("AccountsTests", ["Accounts", "AuthCore", "Store", "CArgon2"]),
-        tests("GatewayTests", ["AuthCore", "TokenVerification", "Store", "Gateway", crypto]),
-        tests("HTTPEdgeTests", ["AuthCore", "HTTPEdge", nioCore, nioPosix, nioEmbedded, nioHTTP1, nioTLS]),
-        tests("ProxyServerTests", ["AuthCore", "Gateway", "HTTPEdge", "ProxyServer", nioCore, nioPosix, nioEmbedded, nioTLS]),
+        tests("GatewayTests", ["AuthCore", "TokenVerification", "Store", "Gateway", "TestSupport", crypto]),
+        tests("HTTPEdgeTests", ["AuthCore", "HTTPEdge", "TestSupport", nioCore, nioPosix, nioEmbedded, nioHTTP1, nioTLS]),
+        tests(
+            "ProxyServerTests",
+            ["AuthCore", "Gateway", "HTTPEdge", "ProxyServer", "TestSupport", nioCore, nioPosix, nioEmbedded, nioTLS]),
         tests("TokenKeysTests", ["AuthCore", "Store", "TokenKeys", "TokenVerification"]),
         tests("OAuthServerTests", ["AuthCore", "Store", "TokenKeys", "OAuthServer"]),
         tests(
             "FlowTests",
             [
                 "gatehouse", "AuthCore", "Settings", "Store", "StoreSQLite", "HTTPEdge", "TokenKeys", "TokenVerification", "WebServer",
-                "Accounts",
-                "Gateway", "OAuthServer", "ProxyServer",
+                "Accounts", "Gateway", "OAuthServer", "ProxyServer", "TestSupport", nioCore, nioPosix,
             ]),
         tests("ProgramTests", ["AuthCore", "gatehouse"]),
     ]

@@ -26,6 +26,8 @@ package struct EdgeLimits: Sendable {
     package var lingerTime: Duration = .seconds(2)
     /// At the start of a drain, how long an idle connection may still bring a request that is already on its way.
     package var drainIdleTime: Duration = .milliseconds(250)
+    /// At the start of a drain of a server with connections, how long handshakes that are under way may take.
+    package var handshakeTime: Duration = .milliseconds(100)
     /// The grain of all times above: deadlines are looked at this often.
     package var tick: Duration = .milliseconds(250)
 

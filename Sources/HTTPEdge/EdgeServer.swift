@@ -107,13 +107,15 @@ package final class EdgeServer: Sendable {
         return bootstrap
     }
 
-    /// Stops accepting, closes idle connections, lets requests in hand finish with `Connection: close`; after `grace` closes the rest.
+    /// Accepts what waits and then no more, closes idle connections, lets requests in hand finish with `Connection: close`; after
+    /// `grace` closes the rest.
     package func shutdown(within grace: Duration) async {
-        for channel in channels {
-            // A listener that is closed already is what we want.
-            try? await channel.close()
-        }
+        // Without its name nobody finds a Unix socket any more.
         if case .unix(let path)? = bound.first { UnixSocket.remove(path) }
+        let handshakeTime = core.counters.snapshot.connectionsOpen > 0 ? core.limits.handshakeTime : .zero
+        for channel in channels {
+            await ListenerStop.close(channel, handshakeTime: TimeAmount(handshakeTime), loops: loops.map(\.eventLoop))
+        }
         let drained = loops.map { loop in loop.eventLoop.flatSubmit { loop.drain(within: TimeAmount(grace)) } }
         for future in drained {
             // Fails only when the loop is gone, and its connections with it.

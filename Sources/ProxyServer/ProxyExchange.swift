@@ -95,7 +95,7 @@ final class ProxyExchange: EdgeExchange, @unchecked Sendable {
         promise.futureResult.whenSuccess { _ in
             guard self.stage == .resolving, let client = self.client else { return }
             self.task = nil
-            self.decision = self.core.hooks.decide(self.request)
+            self.decision = self.core.hooks.decide(self.request, false)
             self.carryOut(client, mayAsk: false)
         }
         let core = core

@@ -9,7 +9,8 @@ internal import NIOSSL
 package final class ProxyResponder: EdgeResponder {
     /// What the composition root plugs in.
     package struct Hooks: Sendable {
-        package var decide: @Sendable (RequestFacts) -> AccessDecision
+        /// `mayAsk` is false once `resolve` was awaited: what cannot be answered even then has to be refused.
+        package var decide: @Sendable (_ request: RequestFacts, _ mayAsk: Bool) -> AccessDecision
         /// Catches up or fetches a key; whether it could. Awaited for `ProxyLimits.resolveTime`, then `decide` is asked once more.
         package var resolve: @Sendable (AccessQuestion) async -> Bool
         /// Answers what lies under `/.gatehouse/`, which is never forwarded.
@@ -18,7 +19,7 @@ package final class ProxyResponder: EdgeResponder {
         package var log: @Sendable (ProxyLogRecord) -> Void
 
         package init(
-            decide: @escaping @Sendable (RequestFacts) -> AccessDecision,
+            decide: @escaping @Sendable (_ request: RequestFacts, _ mayAsk: Bool) -> AccessDecision,
             resolve: @escaping @Sendable (AccessQuestion) async -> Bool,
             reserved: @escaping @Sendable (RequestFacts) -> EdgeAction,
             log: @escaping @Sendable (ProxyLogRecord) -> Void
@@ -58,7 +59,7 @@ package final class ProxyResponder: EdgeResponder {
     package func respond(to request: RequestFacts) -> EdgeAction {
         if ProxyResponder.isReserved(request.target) { return core.hooks.reserved(request) }
         let startedAt = core.environment.uptime()
-        let decision = core.hooks.decide(request)
+        let decision = core.hooks.decide(request, true)
         if case .refuse(let refusal) = decision {
             core.log(refusal, request, startedAt)
             return .answer(refusal.response)

@@ -135,7 +135,7 @@ package enum ConfigurationManual {
           up and clients that registered are not touched. A faulty file changes nothing.
         - A route without `require` needs a valid token. Only `none` opens a route; an empty `require` is an error.
         - The first match is final: routes with a host before those without, then the longest path by whole segments. Two routes with the
-          same host and path are an error, whatever their methods.
+          same host and path must differ in their methods (`GET` includes `HEAD`); a method that both take is an error.
         - A path is written in its one canonical form: printable ASCII, no `//`, no dot segment, no `;`, no backslash, no slash at its end
           (`/orders` matches `/orders/` as well), percent-escapes in upper case and only where they are needed. `/.gatehouse` is reserved.
         - Every scope that is named must belong to a resource or be one of \(builtInScopes).

@@ -76,7 +76,7 @@ struct Shells {
         var configuration = ProxyResponder.Configuration()
         configuration.trustedProxies = node.settings.trustedProxies
         let hooks = ProxyResponder.Hooks(
-            decide: { decider.decide($0) }, resolve: { await node.resolve($0) },
+            decide: { decider.decide($0, mayAsk: $1) }, resolve: { await node.resolve($0) },
             reserved: { _ in
                 let error = APIError(404, "not_found", "There is nothing at this path.")
                 return .answer(error.response(traceID: TraceID(node.environment).description))

@@ -1,8 +1,10 @@
 import AuthCore
+import Dispatch
 import HTTPEdge
 import NIOCore
 import NIOPosix
 import Synchronization
+import TestSupport
 import Testing
 
 #if canImport(Glibc)
@@ -277,6 +279,31 @@ struct EdgeServerTests {
         }
         #expect(failed == 0)
         #expect(server.counters.snapshot.connectionsOpen == 0)
+    }
+
+    @Test("what the kernel has completed when a drain begins is answered, not reset (R-14)")
+    func drainWithBacklog() async throws {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let core = EdgeCore(responder: Scripted.hello, limits: EdgeLimits(), environment: .live)
+        let server = try await EdgeServer.start(.tcp(host: "127.0.0.1", port: 0), core: core, group: group)
+        // While its loop is held the server accepts nothing: all of these wait in the kernel, requests included.
+        let held = DispatchSemaphore(value: 0)
+        group.next().execute { held.wait() }
+        var clients: [RawClient] = []
+        for _ in 0..<50 {
+            let client = try await RawClient.connect(try #require(server.port))
+            try await client.send(Self.get)
+            clients.append(client)
+        }
+        async let stopped: Void = server.shutdown(within: .seconds(10))
+        // That the drain has come to the loop before it goes on is likely, and makes the test sharper; nothing else rests on it.
+        for _ in 0..<10_000 { await Task.yield() }
+        held.signal()
+        for client in clients { #expect(try await client.answer().status == 200) }
+        await stopped
+        #expect(server.counters.snapshot.connectionsAccepted == 50 && server.counters.snapshot.connectionsOpen == 0)
+        await #expect(throws: (any Error).self) { try await RawClient.connect(server.port ?? 0) }
+        try await group.shutdownGracefully()
     }
 
     // MARK: Lingering

@@ -94,12 +94,3 @@ func statuses(_ text: String) -> [Int] {
 extension StringProtocol {
     fileprivate func range(of text: String) -> Range<Index>? { firstRange(of: text) }
 }
-
-/// A count that several tasks share.
-final class Tally: Sendable {
-    private let count = Atomic<Int>(0)
-
-    var value: Int { count.load(ordering: .relaxed) }
-
-    func add() { count.wrappingAdd(1, ordering: .relaxed) }
-}

@@ -157,17 +157,28 @@ final class Program: @unchecked Sendable {
 }
 
 enum Socket {
-    static func exchange(_ request: [UInt8], port: Int) -> [UInt8]? {
+    /// A connection; nothing when nobody takes it.
+    static func connect(port: Int) -> Int32? {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        defer { close(descriptor) }
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = in_port_t(UInt16(port)).bigEndian
         address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
         let status = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                Foundation.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
         }
-        guard status == 0 else { return nil }
+        if status == 0 { return descriptor }
+        close(descriptor)
+        return nil
+    }
+
+    static func exchange(_ request: [UInt8], port: Int) -> [UInt8]? { connect(port: port).flatMap { exchange(request, on: $0) } }
+
+    /// All that comes until the other side closes, and closes too; nothing when there was nothing.
+    static func exchange(_ request: [UInt8], on descriptor: Int32) -> [UInt8]? {
+        defer { close(descriptor) }
         guard request.withUnsafeBytes({ Foundation.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }) == request.count
         else { return nil }
         var answer: [UInt8] = []

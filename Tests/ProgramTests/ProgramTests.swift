@@ -92,6 +92,35 @@ struct ProgramTests {
         }
     }
 
+    @Test("SIGTERM under load: each connection that is made gets its answer (R-14)", .timeLimit(.minutes(5)))
+    func drainUnderLoad() async throws { try await onThread { try self.checkDrainUnderLoad() } }
+
+    private func checkDrainUnderLoad() throws {
+        let restarts = ProcessInfo.processInfo.environment["GATEHOUSE_SOAK"] == nil ? 3 : 100
+        let folder = try Program.newFolder()
+        let request = Array("GET /.well-known/jwks.json HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".utf8)
+        for _ in 0..<restarts {
+            let program = try Program(folder: folder)
+            let port = program.authPort
+            let outcomes = Outcomes()
+            let ended = Outcomes()
+            for _ in 0..<8 {
+                Thread {
+                    // Until nobody takes a connection any more.
+                    while let connection = Socket.connect(port: port) {
+                        outcomes.add(Socket.exchange(request, on: connection).flatMap(Program.parse)?.status ?? 0)
+                    }
+                    ended.add(1)
+                }.start()
+            }
+            try wait { outcomes.count >= 200 }
+            program.signal(SIGTERM)
+            #expect(program.waitUntilExit() == 0)
+            try wait { ended.count == 8 }
+            #expect(outcomes.all.allSatisfy { $0 == 200 }, "\(outcomes.all.count { $0 != 200 }) of \(outcomes.count)")
+        }
+    }
+
     @Test("operators' commands go through the control socket", .timeLimit(.minutes(1)))
     func commands() async throws { try await onThread { try self.checkCommands() } }
 

@@ -4,6 +4,7 @@ import HTTPEdge
 import NIOCore
 import NIOPosix
 import ProxyServer
+import TestSupport
 import Testing
 
 #if canImport(Glibc)

@@ -4,6 +4,7 @@ import HTTPEdge
 import NIOCore
 import NIOPosix
 import ProxyServer
+import TestSupport
 import Testing
 
 @Suite("headers on their way to the service and back (GW-05 to GW-08)")

@@ -5,6 +5,7 @@ import NIOCore
 import NIOPosix
 import ProxyServer
 import Synchronization
+import TestSupport
 
 /// A gateway in front of some backends, that allows everything unless the test decides otherwise.
 final class ProxyFixture: Sendable {
@@ -30,7 +31,7 @@ final class ProxyFixture: Sendable {
         var isTLS = false
         var host = "127.0.0.1"
         var identity: [(name: String, value: String)] = [("x-auth-subject", "alice"), ("x-auth-scope", "orders:read")]
-        var decide: (@Sendable (RequestFacts, RoutePlan) -> AccessDecision)?
+        var decide: (@Sendable (_ request: RequestFacts, _ route: RoutePlan, _ mayAsk: Bool) -> AccessDecision)?
         var resolve: @Sendable (AccessQuestion) async -> Bool = { _ in true }
     }
 
@@ -55,8 +56,8 @@ final class ProxyFixture: Sendable {
         configuration.trustedProxies = chosen.trusted.compactMap { AddressRange($0) }
         configuration.upstreamAuthorities = chosen.authorities
         let hooks = ProxyResponder.Hooks(
-            decide: { request in
-                if let decide = chosen.decide { return decide(request, route) }
+            decide: { request, mayAsk in
+                if let decide = chosen.decide { return decide(request, route, mayAsk) }
                 return .forward(
                     ForwardPlan(route: route, target: request.target, identityHeaders: chosen.identity, subject: "alice"))
             },

@@ -5,6 +5,7 @@ import NIOCore
 import NIOPosix
 import ProxyServer
 import Synchronization
+import TestSupport
 import Testing
 
 #if canImport(Glibc)
@@ -147,7 +148,7 @@ struct ProxyTests {
         let backend = try await Backend.start { _ in .ok("x") }
         let trace = "0af7651916cd43dd8448eb211c80319c"
         let proxy = try await ProxyFixture.start([backend.port]) {
-            $0.decide = { _, _ in
+            $0.decide = { _, _, _ in
                 .refuse(
                     AccessRefusal(
                         reason: "expired", response: .error(401, "invalid_token", "It has expired.", traceID: trace), traceID: trace,
@@ -163,18 +164,25 @@ struct ProxyTests {
         await backend.stop()
     }
 
-    @Test("a question is resolved once and decided once more; still a question is a 503 (GW-20)", arguments: [true, false])
-    func asks(_ isResolved: Bool) async throws {
+    /// What the second decision says, when the gateway has done what the first one asked.
+    enum Second: String, CaseIterable, Sendable { case forwards, refuses, asksAgain }
+
+    @Test("a question is resolved once, and decided once more as one that may not ask (GW-20)", arguments: Second.allCases)
+    func asks(_ second: Second) async throws {
         let backend = try await Backend.start { _ in .ok("x") }
         let resolved = Tally()
         let proxy = try await ProxyFixture.start([backend.port]) {
             // Enough on a machine that is busy with other tests.
             $0.limits.resolveTime = .seconds(20)
-            $0.decide = { request, route in
-                if isResolved, resolved.value > 0 {
+            $0.decide = { request, route, mayAsk in
+                if mayAsk { return .ask(.unknownKey("k")) }
+                switch second {
+                case .forwards:
                     return .forward(ForwardPlan(route: route, target: request.target, identityHeaders: [], subject: nil))
+                case .refuses:
+                    return .refuse(AccessRefusal(reason: "unknown_key", response: .error(401, "invalid_token", "", traceID: "")))
+                case .asksAgain: return .ask(.staleRevocations)
                 }
-                return .ask(.staleRevocations)
             }
             $0.resolve = { _ in
                 resolved.add()
@@ -182,9 +190,15 @@ struct ProxyTests {
             }
         }
         let answer = try await proxy.ask("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc")
-        #expect(answer.status == (isResolved ? 200 : 503) && answer.code == (isResolved ? nil : "stale"), "\(answer) \(proxy.records)")
-        #expect(resolved.value == 1 && backend.requests.count == (isResolved ? 1 : 0))
-        if isResolved { #expect(backend.requests.first?.body == Array("abc".utf8)) }
+        let wanted: (Int, String?) =
+            switch second {
+            case .forwards: (200, nil)
+            case .refuses: (401, "invalid_token")
+            case .asksAgain: (503, "stale")
+            }
+        #expect(answer.status == wanted.0 && answer.code == wanted.1, "\(answer) \(proxy.records)")
+        #expect(resolved.value == 1)
+        #expect(backend.requests.map(\.body) == (second == .forwards ? [Array("abc".utf8)] : []))
         await proxy.stop()
         await backend.stop()
     }
@@ -195,7 +209,7 @@ struct ProxyTests {
         let proxy = try await ProxyFixture.start([1]) {
             $0.limits.resolveTime = .milliseconds(20)
             $0.edge.tick = .milliseconds(10)
-            $0.decide = { _, _ in .ask(.unknownKey("k")) }
+            $0.decide = { _, _, _ in .ask(.unknownKey("k")) }
             $0.resolve = { _ in
                 await withTaskCancellationHandler {
                     for await _ in AsyncStream<Void>.makeStream().stream {}

@@ -2,6 +2,7 @@ import HTTPEdge
 import NIOCore
 import NIOPosix
 import ProxyServer
+import TestSupport
 import Testing
 
 @Suite("nothing that is sent makes the service see a request that was not decided on (GW-01)")

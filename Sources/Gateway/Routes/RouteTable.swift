@@ -79,6 +79,12 @@ package final class RouteTable: Sendable {
             // GW-02: if a service that decodes would see a path of another route, this request gets by that route's rule.
             if RouteTable.isReserved(decoded[...]) { return .noRoute }
             guard place(host, decoded[...], isDecoded: true) === found else { return .ambiguous }
+            // A service that decodes before it looks for the query, or a proxy in front of it, ends the path there.
+            for mark in "?#".utf8 {
+                guard let end = decoded.firstIndex(of: mark) else { continue }
+                if RouteTable.isReserved(decoded[..<end]) { return .noRoute }
+                guard place(host, decoded[..<end], isDecoded: true) === found else { return .ambiguous }
+            }
         }
         guard let found else { return .noRoute }
         for route in found.routes where route.methods.allows(method) { return .route(route) }

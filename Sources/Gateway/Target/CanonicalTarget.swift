@@ -13,7 +13,8 @@ internal import AuthCore
 /// - the same behind `%25`: what a service that decodes twice would make of it is judged as well (`%252e`, `%25252f`).
 ///
 /// Every other escape is left byte for byte as it came. Because `%40` and `@`, or `%c3` and `%C3`, are still two spellings,
-/// `decodedPath` exists: `RouteTable` looks both up and refuses a path that leads to another route once decoded.
+/// `decodedPath` exists: `RouteTable` looks both up and refuses a path that leads to another route once decoded, or
+/// once it is cut at a `?` or `#` that was decoded.
 ///
 /// The query is no part of any decision. It is printable ASCII without `#`, otherwise as received, its escapes unread.
 package struct CanonicalTarget: Sendable {
@@ -104,6 +105,12 @@ package struct CanonicalTarget: Sendable {
             decoded.append(byte)
         }
         if !isASCII, String(validating: decoded, as: UTF8.self) == nil { throw .escapeNotUTF8 }
+        // Cut at the decoded mark, `/..%3F` ends in a dot segment.
+        var start = 0
+        for (index, byte) in decoded.enumerated() {
+            if byte == UInt8(ascii: "/") { start = index + 1 }
+            if byte == UInt8(ascii: "?") || byte == UInt8(ascii: "#") { try check(decoded, start..<index, isLast: true) }
+        }
         return decoded
     }
 

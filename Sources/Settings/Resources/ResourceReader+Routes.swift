@@ -37,13 +37,20 @@ extension ResourceReader {
         }
         guard let path, match.node("host") == nil || host != nil else { return }
         route.path = path.value
-        let key = [Identifier(host?.value ?? ""), Identifier(path.value)]
-        if let before = names.matches[key] {
-            problem(
-                path.place, match.path("path"), "another route has the same host and path, at \(before); methods do not tell routes apart")
-        } else {
-            names.matches[key] = path.place
+        declareMatch(route, path.place, match.path("path"))
+    }
+
+    /// Two routes on one host and path must differ in their methods: which of them takes a request would be a guess.
+    private mutating func declareMatch(_ route: RouteDefinition, _ place: Place, _ path: String) {
+        let key = [Identifier(route.host ?? ""), Identifier(route.path)]
+        let methods = MatchedMethods(route.methods)
+        for before in names.matches[key, default: []] {
+            guard let shared = methods.shared(with: before.methods) else { continue }
+            let which = shared.isEmpty ? "any method" : shared.map(\.text).joined(separator: ", ")
+            problem(place, path, "another route has the same host and path and takes \(which) too, at \(before.place)")
+            return
         }
+        names.matches[key, default: []].append((methods, place))
     }
 
     private mutating func requirement(_ node: YAMLNode, _ path: String, _ route: inout RouteDefinition) {

@@ -14,8 +14,8 @@ struct DeclaredNames {
     var declared: [ResourceName: Place] = [:]
     /// Where each scope is owned.
     var scopes: [Identifier: Place] = [:]
-    /// Where each pair of host and path is matched; an empty host for every host.
-    var matches: [[Identifier]: Place] = [:]
+    /// Where each pair of host and path is matched, and for which methods; an empty host for every host.
+    var matches: [[Identifier]: [(methods: MatchedMethods, place: Place)]] = [:]
     var references: [Reference] = []
 
     mutating func refer(_ kind: Kind, _ name: Located<String>, _ path: String) {
@@ -23,6 +23,26 @@ struct DeclaredNames {
     }
 
     func all(_ kind: ResourceName.Kind) -> [String] { declared.keys.filter { $0.kind == kind }.map(\.name).sorted().map(\.text) }
+}
+
+/// The methods that a route takes: those listed, `GET` with `HEAD`, or all.
+struct MatchedMethods {
+    private let listed: Set<Identifier>?
+
+    /// - Parameter methods: As the route lists them; nothing for all.
+    init(_ methods: [String]?) {
+        listed = methods.map { methods in
+            let names = Set(methods.map { Identifier($0) })
+            return names.contains("GET") ? names.union(["HEAD"]) : names
+        }
+    }
+
+    /// The methods that both take; nothing when there are none. Empty when both take all.
+    func shared(with other: MatchedMethods) -> [Identifier]? {
+        guard let mine = listed ?? other.listed else { return [] }
+        let shared = mine.intersection(other.listed ?? mine)
+        return shared.isEmpty ? nil : shared.sorted()
+    }
 }
 
 extension ResourceReader {

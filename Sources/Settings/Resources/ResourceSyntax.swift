@@ -63,7 +63,7 @@ enum ResourceSyntax {
 
     /// HTTP's token in upper case; methods are case-sensitive (RFC 9110 §9.1).
     static func methodFault(_ method: String) -> String? {
-        if ["CONNECT", "TRACE"].contains(where: { $0.isSameBytes(as: method) }) { return "is never passed on" }
+        if ["CONNECT", "TRACE", "PRI"].contains(where: { $0.isSameBytes(as: method) }) { return "is never passed on" }
         let isMethod =
             (1...32).contains(method.utf8.count)
             && method.utf8.allSatisfy {

@@ -1,6 +1,7 @@
 import AuthCore
 import Gateway
 import Store
+import TestSupport
 import Testing
 
 @Suite("CVE-2026-48794 the matcher equals a naive one")

@@ -104,6 +104,9 @@ struct RouteTableTests {
             ("/users/@me", "me"), ("/users/%40me", "400 ambiguous_path"), ("/users/%2540me", "400 ambiguous_path"),
             ("/users/alice%40test", "users"), ("/users/x/%40me", "users"), ("/caf%C3%A9", "café"), ("/caf%c3%a9", "400 ambiguous_path"),
             ("/caf%c3%a9s", "404 no_route"), ("/a%24b", "400 ambiguous_path"), ("/a%24c", "404 no_route"),
+            ("/users/@me%3Fx", "400 ambiguous_path"), ("/users/@me%23", "400 ambiguous_path"), ("/users/@me%253Fx", "400 ambiguous_path"),
+            ("/users/x%23/@me", "users"), ("/users/What%3F", "users"), ("/users/C%23%3F", "users"), ("/users%3Fx", "400 ambiguous_path"),
+            ("/.gatehouse%3Fx", "404 no_route"), ("/x%3F%23", "404 no_route"),
         ]
     )
     func ambiguous(target: String, outcome: String) throws {

@@ -1,5 +1,6 @@
 import AuthCore
 import Gateway
+import TestSupport
 import Testing
 
 @Suite("RFC 3986 §6.2.2, GW-02, GW-03 canonical target")
@@ -11,7 +12,7 @@ struct CanonicalTargetTests {
             "/orders/alice@example.com", "/orders/alice%40example.com", "/a%20b", "/a%3Ab", "/caf%C3%A9", "/caf%c3%a9",
             "/100%25", "/a%25z", "/a%2520b", "/%E2%82%AC", "/%F0%9F%94%91", "/a+b", "/a=b&c,d", "/~u/-_", "/a:b", "/[1]", "/{x}|y",
             "/a!$'()*",
-            "/%3F", "/%23", "/%7B", "/cc%cc%81",
+            "/%3F", "/%23", "/a..%3F", "/...%23", "/%3F..", "/%7B", "/cc%cc%81",
         ]
     )
     func kept(path: String) throws {
@@ -67,6 +68,10 @@ struct CanonicalTargetTests {
         ("parent first", "/../admin", .dotSegment),
         ("a dot alone", "/.", .dotSegment),
         ("parent before a query", "/orders/..?x", .dotSegment),
+        ("parent before an escaped query", "/orders/..%3fx", .dotSegment),
+        ("parent before an escaped fragment", "/orders/..%23", .dotSegment),
+        ("a dot before a query escaped twice", "/orders/.%253F/x", .dotSegment),
+        ("parent between two marks", "/orders%3f/..%23/x", .dotSegment),
         ("path parameter", "/orders;x=1", .pathParameter),
         ("path parameter that hides a parent", "/orders/..;/admin", .pathParameter),
         ("path parameter before a slash", "/public/;/admin", .pathParameter),

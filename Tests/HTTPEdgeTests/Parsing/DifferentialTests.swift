@@ -3,6 +3,7 @@ import HTTPEdge
 import NIOCore
 import NIOEmbedded
 import NIOHTTP1
+import TestSupport
 import Testing
 
 /// Holds our parser against NIO's codec (llhttp): what we accept, it accepts, and understands alike.

@@ -1,6 +1,7 @@
 import AuthCore
 import HTTPEdge
 import NIOCore
+import TestSupport
 import Testing
 
 /// What the parser makes of `bytes`, given in pieces.

@@ -181,8 +181,20 @@ extension FaultyText {
             "resources.yaml:1:69: routes[1].name: the route \"a\" is there already, at resources.yaml:1:17"),
         .init(
             "routes: [{name: a, match: {path: /a}, upstream: 'http://a'}, {name: b, match: {path: /a, methods: [GET]}, upstream: 'http://a'}]",
-            "resources.yaml:1:86: routes[1].match.path: another route has the same host and path, at resources.yaml:1:34; methods do not tell routes apart"
-        ),
+            "resources.yaml:1:86: routes[1].match.path: another route has the same host and path and takes GET, HEAD too, "
+                + "at resources.yaml:1:34"),
+        .init(
+            "routes: [{name: a, match: {path: /a}, upstream: 'http://a'}, {name: b, match: {path: /a}, upstream: 'http://a'}]",
+            "resources.yaml:1:86: routes[1].match.path: another route has the same host and path and takes any method too, "
+                + "at resources.yaml:1:34"),
+        .init(
+            "routes: [{name: a, match: {path: /a, methods: [GET]}, upstream: 'http://a'}, "
+                + "{name: b, match: {path: /a, methods: [POST, HEAD]}, upstream: 'http://a'}]",
+            "resources.yaml:1:102: routes[1].match.path: another route has the same host and path and takes HEAD too, "
+                + "at resources.yaml:1:34"),
+        .init(
+            "routes: [{name: a, match: {path: /a, methods: [PRI]}, upstream: 'http://a'}]",
+            "resources.yaml:1:48: routes[0].match.methods: \"PRI\" is never passed on"),
         .init(
             "providers: [{id: google}]",
             "resources.yaml:1:13: providers: this version has no identity providers yet; the list must be empty"),

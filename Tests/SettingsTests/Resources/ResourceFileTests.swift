@@ -82,6 +82,18 @@ struct ResourceFileTests {
         #expect(try read(builtIn).get().warnings.map(\.path) == ["routes[0].require"])
     }
 
+    @Test(
+        "routes on one host and path may differ in their methods",
+        arguments: [
+            ("methods: [GET]", "methods: [POST, PUT]"), ("methods: [HEAD]", "methods: [POST]"), ("methods: [GET]", "host: h"),
+            ("host: g, methods: [GET]", "host: h, methods: [GET]"),
+        ])
+    func sameMatch(first: String, second: String) throws {
+        let text = [("a", first), ("b", second)].map { "{name: \($0), match: {path: /a, \($1)}, upstream: 'http://a', require: none}" }
+        let routes = try read("routes: [\(text.joined(separator: ", "))]").get().document.routes
+        #expect(routes.map(\.name) == ["a", "b"] && routes.map(\.path) == ["/a", "/a"])
+    }
+
     @Test("only the scalar none opens a route", arguments: ["none", "'none'", "\"none\""])
     func open(text: String) throws {
         let document = try read("routes: [{name: a, match: {path: /a}, upstream: 'http://a', require: \(text)}]").get().document

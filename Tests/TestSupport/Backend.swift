@@ -1,33 +1,33 @@
-import NIOCore
-import NIOPosix
-import NIOSSL
-import Synchronization
+internal import NIOCore
+package import NIOPosix
+internal import NIOSSL
+internal import Synchronization
 
 #if canImport(Glibc)
-import Glibc
+internal import Glibc
 #else
-import Darwin
+internal import Darwin
 #endif
 
 /// A service that takes requests apart in the simplest way and answers with the bytes that the test chose.
-final class Backend: Sendable {
-    struct Request: Sendable {
+package final class Backend: Sendable {
+    package struct Request: Sendable {
         /// Counts the connections from 0.
-        var connection: Int
+        package var connection: Int
         /// Counts the requests of this connection from 0.
-        var number: Int
-        var head: String
-        var body: [UInt8]
+        package var number: Int
+        package var head: String
+        package var body: [UInt8]
 
-        var lines: [String] { head.split(separator: "\r\n").map(String.init) }
-        var names: [String] { lines.dropFirst().map { String($0.prefix { $0 != ":" }) } }
+        package var lines: [String] { head.split(separator: "\r\n").map(String.init) }
+        package var names: [String] { lines.dropFirst().map { String($0.prefix { $0 != ":" }) } }
 
-        func values(_ name: String) -> [String] {
+        package func values(_ name: String) -> [String] {
             lines.dropFirst().filter { $0.lowercased().hasPrefix(name + ":") }.map { String($0.dropFirst(name.count + 1)).trimmed }
         }
     }
 
-    enum Reply: Sendable {
+    package enum Reply: Sendable {
         case bytes([UInt8])
         case thenClose([UInt8])
         /// Closes with a reset.
@@ -37,8 +37,8 @@ final class Backend: Sendable {
         /// So many bytes of body, each part when the last was taken.
         case flood(Int)
 
-        static func text(_ text: String) -> Reply { .bytes(Array(text.utf8)) }
-        static func ok(_ body: String) -> Reply { .text("HTTP/1.1 200 OK\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)") }
+        package static func text(_ text: String) -> Reply { .bytes(Array(text.utf8)) }
+        package static func ok(_ body: String) -> Reply { .text("HTTP/1.1 200 OK\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)") }
     }
 
     fileprivate struct State {
@@ -50,25 +50,25 @@ final class Backend: Sendable {
         var held: [any Channel] = []
     }
 
-    struct Counts: Sendable {
-        var requests: Int
-        var connections: Int
-        var closed: Int
+    package struct Counts: Sendable {
+        package var requests: Int
+        package var connections: Int
+        package var closed: Int
     }
 
-    static let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    package static let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     private let state = Mutex(State())
     private let channel = Mutex<(any Channel)?>(nil)
     /// Whether a request is answered when its head is there, before its body.
-    let answersEarly: Bool
-    let reply: @Sendable (Request) -> Reply
+    package let answersEarly: Bool
+    package let reply: @Sendable (Request) -> Reply
 
-    init(answersEarly: Bool = false, reply: @escaping @Sendable (Request) -> Reply) {
+    package init(answersEarly: Bool = false, reply: @escaping @Sendable (Request) -> Reply) {
         self.answersEarly = answersEarly
         self.reply = reply
     }
 
-    static func start(
+    package static func start(
         answersEarly: Bool = false,
         certificate: (String, String)? = nil,
         _ reply: @escaping @Sendable (Request) -> Reply
@@ -96,19 +96,19 @@ final class Backend: Sendable {
         return backend
     }
 
-    var port: Int { channel.withLock { $0?.localAddress?.port ?? 0 } }
-    var requests: [Request] { state.withLock { $0.requests } }
-    var connections: Int { state.withLock { $0.connections } }
+    package var port: Int { channel.withLock { $0?.localAddress?.port ?? 0 } }
+    package var requests: [Request] { state.withLock { $0.requests } }
+    package var connections: Int { state.withLock { $0.connections } }
     /// Of a flood, what the socket has taken.
-    var bytesTaken: Int { state.withLock { $0.bytesTaken } }
+    package var bytesTaken: Int { state.withLock { $0.bytesTaken } }
 
-    func stop() async {
+    package func stop() async {
         guard let channel = channel.withLock({ $0 }) else { return }
         try? await channel.close().get()  // closed already is what we want
     }
 
     /// Waits until the counts are as wanted.
-    func wait(_ check: @escaping @Sendable (Counts) -> Bool) async throws {
+    package func wait(_ check: @escaping @Sendable (Counts) -> Bool) async throws {
         let promise = Self.group.next().makePromise(of: Void.self)
         let timeout = Self.group.next().scheduleTask(in: .seconds(20)) { promise.fail(ChannelError.connectTimeout(.seconds(20))) }
         change { $0.waiters.append((check, promise)) }
@@ -117,7 +117,7 @@ final class Backend: Sendable {
     }
 
     /// Answers what was held.
-    func release(_ text: String) {
+    package func release(_ text: String) {
         let held = state.withLock { state in
             let held = state.held
             state.held = []

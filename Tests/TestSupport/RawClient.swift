@@ -1,28 +1,28 @@
-import NIOCore
-import NIOPosix
-import NIOSSL
-import Synchronization
+package import NIOCore
+package import NIOPosix
+internal import NIOSSL
+internal import Synchronization
 
 /// A client that sends any bytes and reads answers as they come; nothing in it corrects what it is told to send.
-final class RawClient: ChannelInboundHandler, @unchecked Sendable {
+package final class RawClient: ChannelInboundHandler, @unchecked Sendable {
     // Confined to its channel's event loop, but for `channel`.
-    typealias InboundIn = ByteBuffer
+    package typealias InboundIn = ByteBuffer
 
-    struct Answer: Sendable, Equatable {
-        var status: Int
-        var headers: [String]
-        var body: [UInt8]
+    package struct Answer: Sendable, Equatable {
+        package var status: Int
+        package var headers: [String]
+        package var body: [UInt8]
 
-        var text: String { String(decoding: body, as: UTF8.self) }
+        package var text: String { String(decoding: body, as: UTF8.self) }
 
-        func header(_ name: String) -> String? {
+        package func header(_ name: String) -> String? {
             headers.first { $0.lowercased().hasPrefix(name + ":") }.map { String($0.dropFirst(name.count + 1)).trimmed }
         }
     }
 
-    struct Failure: Error {
-        var reason: String
-        var received: String
+    package struct Failure: Error {
+        package var reason: String
+        package var received: String
     }
 
     private struct Waiter {
@@ -35,11 +35,11 @@ final class RawClient: ChannelInboundHandler, @unchecked Sendable {
     private var waiters: [Waiter] = []
     private let stored = Mutex<(any Channel)?>(nil)
 
-    var channel: any Channel { stored.withLock { $0! } }  // set before anybody has the client
+    package var channel: any Channel { stored.withLock { $0! } }  // set before anybody has the client
 
-    static let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    package static let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
 
-    static func connect(_ port: Int, host: String = "127.0.0.1", trusting certificate: String? = nil) async throws -> RawClient {
+    package static func connect(_ port: Int, host: String = "127.0.0.1", trusting certificate: String? = nil) async throws -> RawClient {
         let client = RawClient()
         var context: NIOSSLContext?
         if let certificate {
@@ -64,23 +64,23 @@ final class RawClient: ChannelInboundHandler, @unchecked Sendable {
         return client
     }
 
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         received += unwrapInboundIn(data).readableBytesView
         serve()
     }
 
-    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         guard case .inputClosed? = event as? ChannelEvent else { return }
         isClosed = true
         serve()
     }
 
-    func channelInactive(context: ChannelHandlerContext) {
+    package func channelInactive(context: ChannelHandlerContext) {
         isClosed = true
         serve()
     }
 
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+    package func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 
     private func serve() {
         while let first = waiters.first, first.attempt(&received, isClosed) {
@@ -90,7 +90,7 @@ final class RawClient: ChannelInboundHandler, @unchecked Sendable {
     }
 
     /// Waits until `attempt` has found what it looks for and taken it off.
-    func wait<Value: Sendable>(
+    package func wait<Value: Sendable>(
         _ seconds: Int64 = 20,
         _ attempt: @escaping @Sendable (_ received: inout [UInt8], _ isClosed: Bool) -> Value?
     ) async throws -> Value {
@@ -118,26 +118,26 @@ final class RawClient: ChannelInboundHandler, @unchecked Sendable {
         }.get()
     }
 
-    func send(_ text: String) async throws { try await send(Array(text.utf8)) }
+    package func send(_ text: String) async throws { try await send(Array(text.utf8)) }
 
-    func send(_ bytes: [UInt8]) async throws { try await channel.writeAndFlush(ByteBuffer(bytes: bytes)).get() }
+    package func send(_ bytes: [UInt8]) async throws { try await channel.writeAndFlush(ByteBuffer(bytes: bytes)).get() }
 
-    func closeOutput() async throws { try await channel.close(mode: .output).get() }
+    package func closeOutput() async throws { try await channel.close(mode: .output).get() }
 
-    func close() async { try? await channel.close().get() }  // closed already is what we want
+    package func close() async { try? await channel.close().get() }  // closed already is what we want
 
     /// The next answer. Interim ones count too.
-    func answer(toHead: Bool = false) async throws -> Answer {
+    package func answer(toHead: Bool = false) async throws -> Answer {
         try await wait { received, isClosed in Self.takeAnswer(&received, isClosed, toHead) }
     }
 
-    func ask(_ text: String) async throws -> Answer {
+    package func ask(_ text: String) async throws -> Answer {
         try await send(text)
         return try await answer(toHead: text.hasPrefix("HEAD "))
     }
 
     /// Whatever comes until the server closes its side.
-    func rest() async throws -> String {
+    package func rest() async throws -> String {
         try await wait { received, isClosed in isClosed ? String(decoding: received, as: UTF8.self) : nil }
     }
 
@@ -174,25 +174,10 @@ final class RawClient: ChannelInboundHandler, @unchecked Sendable {
 }
 
 extension String {
-    var trimmed: String {
+    package var trimmed: String {
         var text = self[...]
         while text.hasPrefix(" ") { text = text.dropFirst() }
         while text.hasSuffix(" ") { text = text.dropLast() }
         return String(text)
-    }
-}
-
-/// Random numbers that come again with the same seed.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var word = state
-        word = (word ^ word >> 30) &* 0xBF58_476D_1CE4_E5B9
-        word = (word ^ word >> 27) &* 0x94D0_49BB_1331_11EB
-        return word ^ word >> 31
     }
 }

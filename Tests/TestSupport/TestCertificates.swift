@@ -1,14 +1,14 @@
-import Synchronization
+internal import Synchronization
 
 #if canImport(Glibc)
-import Glibc
+internal import Glibc
 #else
-import Darwin
+internal import Darwin
 #endif
 
 /// Self-signed P-256 certificates for `localhost` and 127.0.0.1, good until 2126, made for these tests alone.
-enum TestCertificates {
-    static let oneCertificate = """
+package enum TestCertificates {
+    package static let oneCertificate = """
         -----BEGIN CERTIFICATE-----
         MIIBmTCCAT+gAwIBAgIUMMVRJrmfqDXOh+H5KF7VXv3yh9EwCgYIKoZIzj0EAwIw
         EzERMA8GA1UEAwwIb25lLnRlc3QwIBcNMjYxMTIxMDUzNjIyWhgPMjEyNjEwMjgw
@@ -22,7 +22,7 @@ enum TestCertificates {
         -----END CERTIFICATE-----
         """
 
-    static let oneKey = """
+    package static let oneKey = """
         -----BEGIN PRIVATE KEY-----
         MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgqHAYrp6PolQK7BC9
         cwSgsg3wdZe/VgvAftLkM3lO6XGhRANCAARHGo28NRuYnkuSXYnj6iKlTtEPAk51
@@ -30,7 +30,7 @@ enum TestCertificates {
         -----END PRIVATE KEY-----
         """
 
-    static let twoCertificate = """
+    package static let twoCertificate = """
         -----BEGIN CERTIFICATE-----
         MIIBmDCCAT+gAwIBAgIURavtaJSfzur/iPQ9KJcYiQedv+MwCgYIKoZIzj0EAwIw
         EzERMA8GA1UEAwwIdHdvLnRlc3QwIBcNMjYxMTIxMDUzNjIzWhgPMjEyNjEwMjgw
@@ -44,7 +44,7 @@ enum TestCertificates {
         -----END CERTIFICATE-----
         """
 
-    static let twoKey = """
+    package static let twoKey = """
         -----BEGIN PRIVATE KEY-----
         MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgmoyrD/afDN4uu2R1
         flrKazsBCHuMflm5Lo4zNnZvkEShRANCAAS528RWJEh6zQFD0m01R/0gGOc2TRAu
@@ -55,14 +55,14 @@ enum TestCertificates {
     private static let count = Atomic<Int>(0)
 
     /// A file of its own with this text.
-    static func file(_ text: String) throws -> String {
+    package static func file(_ text: String) throws -> String {
         let number = count.wrappingAdd(1, ordering: .relaxed).newValue
-        let path = "/tmp/gatehouse-proxy-test-\(getpid())-\(number).pem"
+        let path = "/tmp/gatehouse-test-\(getpid())-\(number).pem"
         try write(text, to: path)
         return path
     }
 
-    static func write(_ text: String, to path: String) throws {
+    package static func write(_ text: String, to path: String) throws {
         struct Failure: Error {}
         guard let file = fopen(path, "w") else { throw Failure() }
         defer { fclose(file) }
