@@ -27,7 +27,7 @@ final class TestStore: Sendable {
     /// As its protocol: the contract knows no driver.
     let store: any Store
 
-    init(folder: URL, limits: StoreLimits) async throws {
+    init(folder: URL, limits: StoreLimits = StoreLimits()) async throws(StoreError) {
         self.folder = folder
         let clock = SharedClock()
         let told = SharedBatches()
