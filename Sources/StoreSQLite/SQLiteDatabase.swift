@@ -122,7 +122,9 @@ package final class SQLiteDatabase: SQLDatabase {
         queue.withLock { $0.isClosed = true }
         await withCheckedContinuation { continuation in
             writer.async { [pool, lock, mark] in
-                // A reader that is still open keeps the WAL; the next start reads it.
+                // The pool closes its writer before its readers, and SQLite then leaves the WAL. What is not moved now, on a disk
+                // that is full or broken, is read at the next start.
+                _ = try? pool.barrierWriteWithoutTransaction { try $0.checkpoint(.truncate) }
                 try? pool.close()
                 mark.close()
                 lock.release()
