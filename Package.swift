@@ -92,7 +92,9 @@ let package = Package(
         .target(name: "PostgresServer", path: "Tests/PostgresServer", swiftSettings: settings),
         tests("AuthCoreTests", ["AuthCore"]),
         tests("TokenVerificationTests", ["TokenVerification", "AuthCore", crypto, cryptoExtras]),
-        tests("StoreTests", ["AuthCore", "Store", "StoreSQL", "StoreSQLite", "StorePostgres", "PostgresServer"]),
+        // Below the database, for the tests alone: a disk that loses power, fills up and fails.
+        .target(name: "CFaultyDisk", path: "Tests/CFaultyDisk", linkerSettings: [.linkedLibrary("sqlite3")]),
+        tests("StoreTests", ["AuthCore", "Store", "StoreSQL", "StoreSQLite", "StorePostgres", "PostgresServer", "CFaultyDisk"]),
         tests("SettingsTests", ["AuthCore", "Store", "Settings"]),
         tests("AccountsTests", ["Accounts", "AuthCore", "Store", "CArgon2"]),
         tests("GatewayTests", ["AuthCore", "TokenVerification", "Store", "Gateway", "TestSupport", crypto]),

@@ -21,9 +21,10 @@ enum DatabaseFile {
     static func check(path: String) throws(StoreError) {
         var status = stat()
         guard stat(path, &status) == 0 else {
-            if stat(path + "-wal", &status) == 0 {
+            for (suffix, name) in [("-wal", "write-ahead log"), (CommitMark.suffix, "count of commits")]
+            where stat(path + suffix, &status) == 0 {
                 throw .unusable(
-                    "\(path) is missing but its write-ahead log is there: restore the database, or move \(path)-wal away to begin anew")
+                    "\(path) is missing but its \(name) is there: restore the database, or move \(path)\(suffix) away to begin anew")
             }
             return
         }
@@ -38,16 +39,46 @@ enum DatabaseFile {
         }
     }
 
-    /// Whether there is nothing in the file yet; otherwise it is ours and whole, or this throws.
-    static func isNew(path: String) throws -> Bool {
+    /// Makes an empty database of ours where there is none: whole or not at all, so that a first start that is cut short by a
+    /// crash or a power cut is simply begun again.
+    static func make(path: String) throws {
         var status = stat()
-        guard stat(path, &status) == 0 else { return true }
+        guard stat(path, &status) != 0 else { return }
+        let new = path + ".new"
+        for suffix in ["", "-journal", "-wal", "-shm"] { unlink(new + suffix) }
+        let queue = try DatabaseQueue(path: new)
+        try queue.inDatabase { database in
+            try database.execute(sql: "PRAGMA application_id = \(applicationID)")
+            try CommitMark.create(in: database)
+            // Kept in the header: there is never a rollback journal beside a database of ours.
+            try database.execute(sql: "PRAGMA journal_mode = WAL")
+        }
+        try queue.close()
+        try sync(new, O_RDWR)
+        guard rename(new, path) == 0 else { throw StoreError.unusable("\(path) cannot be made: \(String(cString: strerror(errno)))") }
+        let folder = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
+        try sync(folder.isEmpty ? "/" : folder, O_RDONLY | O_DIRECTORY)
+    }
+
+    private static func sync(_ path: String, _ flags: Int32) throws(StoreError) {
+        let descriptor = open(path, flags | O_CLOEXEC)
+        guard descriptor >= 0, fsync(descriptor) == 0 else {
+            let problem = String(cString: strerror(errno))
+            if descriptor >= 0 { Glibc.close(descriptor) }
+            throw .unusable("\(path) cannot be written: \(problem)")
+        }
+        Glibc.close(descriptor)
+    }
+
+    /// Throws unless the database is ours, whole, and holds every commit that `mark` tells of. Looks through a connection that
+    /// cannot write: what is refused stays as it was.
+    static func verify(path: String, mark: CommitMark.Value?) throws {
+        var status = stat()
+        guard stat(path, &status) == 0 else { throw StoreError.unusable("\(path) is missing") }
         var configuration = GRDB.Configuration()
         configuration.readonly = true
         let queue = try DatabaseQueue(path: path, configuration: configuration)
-        return try queue.unsafeRead { database in
-            let tables = try Int64.fetchOne(database, sql: "SELECT COUNT(*) FROM sqlite_master") ?? 0
-            if tables == 0 { return true }
+        try queue.unsafeRead { database in
             guard try Int64.fetchOne(database, sql: "PRAGMA application_id") == applicationID else {
                 throw StoreError.unusable("\(path) is the database of another program")
             }
@@ -57,12 +88,9 @@ enum DatabaseFile {
                     throw StoreError.unusable("\(path) is damaged: \(answer ?? "no answer"). Restore it, or move it away to begin anew")
                 }
             }
-            return false
+            try CommitMark.verify(database, path: path, against: mark)
         }
     }
-
-    /// Writes our mark into the header of a new database.
-    static func mark(_ database: Database) throws { try database.execute(sql: "PRAGMA application_id = \(applicationID)") }
 }
 
 /// `flock` on a file beside the database: one server a store, and no command writes behind its back. SQLite's own

@@ -33,6 +33,7 @@ package final class SQLiteDatabase: SQLDatabase {
 
     private let pool: DatabasePool
     private let lock: DatabaseLock
+    private let mark: CommitMark
     private let uptime: @Sendable () -> Uptime
     private let queue = Mutex(Queue())
     private let writer = DispatchQueue(label: "gatehouse.store.writer")
@@ -58,13 +59,13 @@ package final class SQLiteDatabase: SQLDatabase {
             configuration.busyMode = .timeout(5)
             configuration.maximumReaderCount = SQLiteDatabase.readersMax
             configuration.label = "gatehouse"
-            // Looked at through a connection that cannot write: what is refused stays as it was.
-            let isNew = try DatabaseFile.isNew(path: path)
+            try DatabaseFile.make(path: path)
+            try DatabaseFile.verify(path: path, mark: try CommitMark.read(path: path))
+            mark = try CommitMark.open(path: path)
             pool = try DatabasePool(path: path, configuration: configuration)
             // DatabasePool turns on WAL with synchronous = NORMAL, after prepareDatabase: FULL is set where it stays.
             try pool.writeWithoutTransaction { database in
                 try database.execute(sql: "PRAGMA synchronous = FULL")
-                if isNew { try DatabaseFile.mark(database) }
             }
         } catch {
             throw SQLiteDatabase.unusable(path, error)
@@ -121,9 +122,12 @@ package final class SQLiteDatabase: SQLDatabase {
     package func close() async {
         queue.withLock { $0.isClosed = true }
         await withCheckedContinuation { continuation in
-            writer.async { [pool, lock] in
-                // A reader that is still open keeps the WAL; the next start reads it.
+            writer.async { [pool, lock, mark] in
+                // The pool closes its writer before its readers, and SQLite then leaves the WAL. What is not moved now, on a disk
+                // that is full or broken, is read at the next start.
+                _ = try? pool.barrierWriteWithoutTransaction { try $0.checkpoint(.truncate) }
                 try? pool.close()
+                mark.close()
                 lock.release()
                 continuation.resume()
             }
@@ -163,8 +167,10 @@ package final class SQLiteDatabase: SQLDatabase {
                         reached += 1
                         if uptime() - started > SQLiteDatabase.batchTimeMax { break }
                     }
+                    let commit = try CommitMark.advance(in: database)
                     failpoint("store.before_commit")
                     try database.cachedStatement(sql: "COMMIT").execute()
+                    mark.write(commit)
                     failpoint("store.after_commit")
                 } catch {
                     // The connection must not stay inside the transaction; SQLite may have rolled it back already.

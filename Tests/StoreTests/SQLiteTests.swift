@@ -61,46 +61,6 @@ struct SQLiteTests {
         #expect(shell.terminationStatus == 0)
     }
 
-    enum Damage: String, CaseIterable, Sendable { case empty, truncated, overwritten, foreign, missingBesideLog, pageInTheMiddle }
-
-    @Test("a damaged database is refused with a clear message and never replaced (R-1c)", arguments: Damage.allCases)
-    func damaged(_ damage: Damage) async throws {
-        let folder = try folder()
-        let path = folder.appendingPathComponent("gatehouse.db").path
-        do {
-            let database = try open(path)
-            let store = SQLStore(database: database, environment: .live) { _ in }
-            try await store.prepare()
-            for index in 0..<200 {
-                try await store.append(
-                    AuditEvent(
-                        .signIn, at: Instant(seconds: Int64(index)), source: "test", reason: String(repeating: "x", count: 200),
-                        traceID: "t"))
-            }
-            await database.close()
-        }
-        var content = try Data(contentsOf: URL(fileURLWithPath: path))
-        switch damage {
-        case .empty: content = Data()
-        case .truncated: content = content.prefix(content.count / 2)
-        case .overwritten: content = Data(repeating: 0x55, count: content.count)
-        case .foreign: content.replaceSubrange(68..<72, with: Data([0, 0, 0, 1]))
-        case .missingBesideLog:
-            try Data([1]).write(to: URL(fileURLWithPath: path + "-wal"))
-            try FileManager.default.removeItem(atPath: path)
-        case .pageInTheMiddle: content.replaceSubrange(8_192..<12_288, with: Data(repeating: 0xAA, count: 4_096))
-        }
-        if damage != .missingBesideLog { try content.write(to: URL(fileURLWithPath: path)) }
-        var refused: StoreError?
-        do throws(StoreError) { _ = try open(path) } catch { refused = error }
-        guard case .unusable(let message) = refused else {
-            Issue.record("not refused: \(String(describing: refused))")
-            return
-        }
-        #expect(message.contains(path))
-        if damage != .missingBesideLog { #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == content) }
-    }
-
     @Test("a store with a newer schema is refused")
     func newer() async throws {
         let test = try await StoreKind.sqlite.open()
@@ -110,6 +70,17 @@ struct SQLiteTests {
             }, committed: { _ in })
         let store = SQLStore(database: test.database, environment: .live) { _ in }
         await #expect(throws: StoreError.self) { try await store.prepare() }
+    }
+
+    @Test("a stop moves the log into the database, also after reads")
+    func stop() async throws {
+        let test = try await StoreKind.sqlite.open()
+        _ = try await test.account("alice")
+        #expect(try await test.rows("accounts") == 1)
+        await test.database.close()
+        let log = test.folder.appendingPathComponent("gatehouse.db-wal").path
+        let size = try? FileManager.default.attributesOfItem(atPath: log)[.size] as? Int  // No file is what is best.
+        #expect((size ?? 0) == 0)
     }
 
     @Test("what was answered is there after opening again")

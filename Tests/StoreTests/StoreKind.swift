@@ -51,7 +51,7 @@ final class TestStore: Sendable {
     /// As its protocol: the contract knows no driver.
     let store: any Store
 
-    convenience init(folder: URL, limits: StoreLimits) async throws {
+    convenience init(folder: URL, limits: StoreLimits = StoreLimits()) async throws(StoreError) {
         let path = folder.appendingPathComponent("gatehouse.db").path
         try await self.init(folder: folder, database: SQLiteDatabase(path: path, uptime: Environment.live.uptime), limits: limits)
     }
@@ -62,7 +62,7 @@ final class TestStore: Sendable {
         try await self.init(folder: folder, database: database, limits: limits)
     }
 
-    private init(folder: URL, database: any TestDatabase, limits: StoreLimits) async throws {
+    private init(folder: URL, database: any TestDatabase, limits: StoreLimits) async throws(StoreError) {
         self.folder = folder
         self.database = database
         let clock = SharedClock()

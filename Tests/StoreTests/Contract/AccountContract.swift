@@ -5,7 +5,7 @@ import StoreSQLite
 import Testing
 
 extension TestStore {
-    func rows(_ table: String) async throws -> Int64 {
+    func rows(_ table: String) async throws(StoreError) -> Int64 {
         try await database.read { (connection: any SQLConnection) throws(StoreError) in
             try connection.query("SELECT COUNT(*) FROM \(table)", [])[0].int(0)
         }
