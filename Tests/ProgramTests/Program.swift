@@ -47,12 +47,24 @@ final class Program: @unchecked Sendable {
           - {name: orders, match: {path: /orders}, upstream: "http://127.0.0.1:1", require: {scope: "orders:read"}}
         """
 
-    init(folder: URL, environment: [String: String] = [:]) throws {
+    /// - Parameter log: Where the program writes its log; by default the file `log.jsonl`, whose text `log` is. A pipe is read until the
+    ///   program is ready, and not after.
+    init(folder: URL, environment: [String: String] = [:], log pipe: Pipe? = nil) throws {
         self.folder = folder
         process.executableURL = Program.binary
         process.arguments = ["serve", "--config", folder.appendingPathComponent("gatehouse.yaml").path]
         process.environment = environment
         process.currentDirectoryURL = folder
+        if let pipe {
+            process.standardError = pipe
+            try process.run()
+            var text = Data()
+            try waitUntilReady {
+                text += pipe.fileHandleForReading.availableData
+                return text
+            }
+            return
+        }
         let log = folder.appendingPathComponent("log.jsonl")
         if !FileManager.default.fileExists(atPath: log.path) { try Data().write(to: log) }
         let handle = try FileHandle(forWritingTo: log)
@@ -60,18 +72,20 @@ final class Program: @unchecked Sendable {
         process.standardError = handle
         process.standardOutput = handle
         try process.run()
-        try waitUntilReady(log, from: start)
+        try waitUntilReady {
+            let handle = try FileHandle(forReadingFrom: log)
+            try handle.seek(toOffset: start)
+            return try handle.readToEnd() ?? Data()
+        }
     }
 
     deinit { if process.isRunning { kill(SIGKILL) } }
 
     struct NotReady: Error { let log: String }
 
-    private func waitUntilReady(_ log: URL, from start: UInt64) throws {
+    private func waitUntilReady(_ log: () throws -> Data) throws {
         for _ in 0..<1_000 {
-            let handle = try FileHandle(forReadingFrom: log)
-            try handle.seek(toOffset: start)
-            let lines = String(decoding: try handle.readToEnd() ?? Data(), as: UTF8.self).split(separator: "\n")
+            let lines = String(decoding: try log(), as: UTF8.self).split(separator: "\n")
             for line in lines {
                 guard let event = (try? JSONReader.read(String(line)))?.object, event["event"]?.string == "listening" else { continue }
                 let port = event["address"]?.string?.split(separator: ":").last.flatMap { Int($0) } ?? 0
@@ -142,6 +156,14 @@ final class Program: @unchecked Sendable {
         return Program.parse(answer)
     }
 
+    /// A gauge of the metrics page; 0 when it is not there.
+    func metric(_ name: String) -> Int {
+        guard let answer = Socket.exchange(Array("GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".utf8), port: adminPort)
+        else { return 0 }
+        let line = String(decoding: answer, as: UTF8.self).split(separator: "\n").first { $0.hasPrefix(name + " ") }
+        return line.flatMap { Int($0.split(separator: " ")[1].trimmingCharacters(in: .whitespacesAndNewlines)) } ?? 0
+    }
+
     static func parse(_ answer: [UInt8]) -> (status: Int, json: JSONObject)? {
         let text = String(decoding: answer, as: UTF8.self)
         guard text.hasPrefix("HTTP/1.1 "), let status = Int(text.dropFirst(9).prefix(3)), let split = text.range(of: "\r\n\r\n") else {
@@ -157,9 +179,12 @@ final class Program: @unchecked Sendable {
 }
 
 enum Socket {
+    /// Sends `request` and reads until the server closes, or says nothing for half a minute.
     static func exchange(_ request: [UInt8], port: Int) -> [UInt8]? {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(descriptor) }
+        var patience = timeval(tv_sec: 30, tv_usec: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = in_port_t(UInt16(port)).bigEndian

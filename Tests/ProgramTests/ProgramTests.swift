@@ -214,13 +214,3 @@ private final class Outcomes: Sendable {
     var count: Int { all.count }
     func add(_ status: Int) { statuses.withLock { $0.append(status) } }
 }
-
-extension Program {
-    /// A gauge of the metrics page; 0 when it is not there.
-    fileprivate func metric(_ name: String) -> Int {
-        guard let answer = Socket.exchange(Array("GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".utf8), port: adminPort)
-        else { return 0 }
-        let line = String(decoding: answer, as: UTF8.self).split(separator: "\n").first { $0.hasPrefix(name + " ") }
-        return line.flatMap { Int($0.split(separator: " ")[1].trimmingCharacters(in: .whitespacesAndNewlines)) } ?? 0
-    }
-}
