@@ -47,12 +47,18 @@ final class Program: @unchecked Sendable {
           - {name: orders, match: {path: /orders}, upstream: "http://127.0.0.1:1", require: {scope: "orders:read"}}
         """
 
-    /// - Parameter log: Where the program writes its log; by default the file `log.jsonl`, whose text `log` is. A pipe is read until the
-    ///   program is ready, and not after.
-    init(folder: URL, environment: [String: String] = [:], log pipe: Pipe? = nil) throws {
+    /// - Parameters:
+    ///   - log: Where the program writes its log; by default the file `log.jsonl`, whose text `log` is. A pipe is read until the
+    ///     program is ready, and not after.
+    ///   - filesMax: `ulimit -n`.
+    init(folder: URL, environment: [String: String] = [:], log pipe: Pipe? = nil, filesMax: Int? = nil) throws {
         self.folder = folder
         process.executableURL = Program.binary
         process.arguments = ["serve", "--config", folder.appendingPathComponent("gatehouse.yaml").path]
+        if let filesMax {
+            process.executableURL = URL(fileURLWithPath: "/bin/sh")
+            process.arguments = ["-c", "ulimit -n \(filesMax) && exec \"$0\" \"$@\"", Program.binary.path] + (process.arguments ?? [])
+        }
         process.environment = environment
         process.currentDirectoryURL = folder
         if let pipe {
@@ -181,18 +187,8 @@ final class Program: @unchecked Sendable {
 enum Socket {
     /// Sends `request` and reads until the server closes, or says nothing for half a minute.
     static func exchange(_ request: [UInt8], port: Int) -> [UInt8]? {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        guard let descriptor = connected(to: port) else { return nil }
         defer { close(descriptor) }
-        var patience = timeval(tv_sec: 30, tv_usec: 0)
-        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = in_port_t(UInt16(port)).bigEndian
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        let status = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
-        }
-        guard status == 0 else { return nil }
         guard request.withUnsafeBytes({ Foundation.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }) == request.count
         else { return nil }
         var answer: [UInt8] = []
@@ -203,6 +199,23 @@ enum Socket {
             answer.append(contentsOf: buffer[..<count])
         }
         return answer.isEmpty ? nil : answer
+    }
+
+    /// A connection that has said nothing yet; whoever asked closes it.
+    static func connected(to port: Int) -> Int32? {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var patience = timeval(tv_sec: 30, tv_usec: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = in_port_t(UInt16(port)).bigEndian
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        let status = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
+        }
+        if status == 0 { return descriptor }
+        close(descriptor)
+        return nil
     }
 }
 

@@ -92,6 +92,43 @@ struct ProgramTests {
         }
     }
 
+    @Test(
+        "connections that use up the open files of one listener keep nobody from the others (R-9a)", .timeLimit(.minutes(1)),
+        arguments: ["auth", "gateway"])
+    func openFiles(_ listener: String) async throws { try await onThread { try self.checkOpenFiles(listener) } }
+
+    private func checkOpenFiles(_ listener: String) throws {
+        let program = try Program(folder: try Program.newFolder(), filesMax: 256)
+        let (port, path) = listener == "auth" ? (program.authPort, "/.well-known/jwks.json") : (program.gatewayPort, "/nothing")
+        var held = (0..<400).compactMap { _ in Socket.connected(to: port) }
+        defer { for descriptor in held { close(descriptor) } }
+        #expect(held.count > 256)
+        #expect(program.send("GET", "/health/live", port: program.adminPort)?.status == 200)
+        #expect(program.send("GET", "/health/ready", port: program.adminPort)?.status == 200)
+        #expect(try Program.run(["user", "list", "--config", "gatehouse.yaml"], in: program.folder).output.contains("alice"))
+        if listener == "gateway" {
+            let login = program.send("POST", "/login", #"{"username":"alice","password":"correct-horse-battery"}"#)
+            #expect(login?.status == 200)
+        } else {
+            #expect(program.send("GET", "/orders", port: program.gatewayPort)?.status == 401)
+        }
+        // Shed, with or without a word.
+        #expect([nil, 503].contains(program.send("GET", path, port: port)?.status))
+        for descriptor in held { close(descriptor) }
+        held = []
+        try wait { [200, 404].contains(program.send("GET", path, port: port)?.status) }
+        program.kill(SIGTERM)
+        #expect(program.waitUntilExit() == 0)
+    }
+
+    @Test("too few open files are a clear refusal to start (R-21)")
+    func tooFewFiles() async throws {
+        try await onThread {
+            let error = #expect(throws: Program.NotReady.self) { _ = try Program(folder: try Program.newFolder(), filesMax: 100) }
+            #expect(error?.log.contains("ulimit -n") == true, "\(String(describing: error))")
+        }
+    }
+
     @Test("operators' commands go through the control socket", .timeLimit(.minutes(1)))
     func commands() async throws { try await onThread { try self.checkCommands() } }
 

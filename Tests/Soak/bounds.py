@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 
-from node import ALICE, BOB, Broken, Cut, Node, Refused, mib, pipelined, quantile, request
+from node import ALICE, Broken, Cut, Node, Refused, mib, pipelined, quantile, request
 
 MEMORY_MAX = 128 * 1048576
 CACHE_MAX = 32 * 1048576
@@ -122,27 +122,24 @@ def connections(minutes):
     """R-9a: idle connections up to the limit of each listener, and more; then without file descriptors."""
     raise_own_limit(60_000)
     # Both ends stand on this machine, and each is an open file of somebody.
-    own = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 500
-    count = min(9_900, own // 3, int(minutes * 9_900))
-    problems, each = [], []
+    own = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    problems, each, total, back = [], [], 0, []
     with Node("log: {level: error}\n", files_max=own) as node:
-        held = []
         for listener in ("auth", "gateway", "admin"):
             before = node.resident
-            held += idle(node.ports[listener], count)
-            each.append((node.resident - before) / count)
+            # More than the 10 000 that a listener takes, as far as this process may.
+            held = idle(node.ports[listener], min(10_300, own - 200, int(minutes * 10_300)))
+            taken = int(node.metrics()[f"gatehouse_{listener}_connections_open"]) if listener != "admin" else len(held)
+            total += len(held)
+            each.append((node.resident - before) / max(1, taken))
             problems += [f"{other} does not answer while {listener} is full" for other in ("auth", "gateway", "admin")
-                         if not answers(node, other)]
-        total = len(held)
-        over = idle(node.ports["auth"], 300)
-        if not answers(node, "admin"):
-            problems.append("admin does not answer while auth is past its limit")
-        for connection in held + over:
-            connection.close()
-        back = max(recovery(node, listener) for listener in ("auth", "gateway", "admin"))
-    if back > 5:
-        problems.append(f"answers again only after {back:.1f} s")
-    figures = f"{total} idle connections, {max(each) / 1024:.1f} KiB each, all listeners answer; back after {back:.2f} s"
+                         if other != listener and not answers(node, other)]
+            for connection in held:
+                connection.close()
+            back.append(recovery(node, listener))
+    if max(back) > 5:
+        problems.append(f"answers again only after {max(back):.1f} s")
+    figures = f"{total} idle connections, {max(each) / 1024:.1f} KiB each, the other listeners answer; back after {max(back):.2f} s"
     with Node("log: {level: error}\n", files_max=256) as node:
         for listener in ("auth", "gateway"):
             held = idle(node.ports[listener], 400)
@@ -208,7 +205,7 @@ class Prober(threading.Thread):
 
 def logins(minutes):
     """R-9b: 200 sign-ins at once, again and again: bounded memory, 503 for what is too much, tokens go on."""
-    with Node("log: {level: error}\nlockout: {free_attempts: 100}\n") as node:
+    with Node("log: {level: error}\nlockout: {free_attempts: 100}\n", people=50) as node:
         token = node.login()["access_token"]
         with Prober(node, token) as before:
             time.sleep(max(2, minutes * 6))
@@ -216,16 +213,16 @@ def logins(minutes):
         ended = time.monotonic() + max(5, minutes * 20)
 
         def sign_in(number):
-            # A name may have a hundred tries under way.
-            person = (ALICE, BOB)[number % 2]
+            # Each name counts its tries, so there are several.
+            person = {**ALICE, "username": f"person{number % 50}"}
             with node.client(timeout=60) as client:
                 while time.monotonic() < ended:
                     status, _ = client.call("POST", "/login", person)
                     outcomes.append(status)
-                    if status == 503:
+                    if status in (429, 503):
                         if not client.headers.get("retry-after"):
-                            without.append(1)
-                        time.sleep(0.2)
+                            without.append(status)
+                        time.sleep(0.5)
 
         with Prober(node, token) as during:
             threads = [threading.Thread(target=sign_in, args=(number,)) for number in range(200)]
@@ -239,10 +236,10 @@ def logins(minutes):
         p99 = [quantile(prober.seconds, 0.99) * 1000 for prober in (before, during)]
         counts = {status: outcomes.count(status) for status in sorted(set(outcomes))}
         problems = before.faults[:3] + during.faults[:3]
-        if set(counts) - {200, 503}:
+        if set(counts) - {200, 429, 503}:
             problems.append(f"answered {counts}")
         if without:
-            problems.append("503 without Retry-After")
+            problems.append(f"{without[0]} without Retry-After")
         if node.peak > bound:
             problems.append(f"{mib(node.peak)} resident; {mib(bound)} is the bound")
         # Two cores are shared by the hashes, the server and these 200 clients: 2× is for a machine with cores to spare.

@@ -18,7 +18,6 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BINARY = os.environ.get("GATEHOUSE_BINARY", os.path.join(ROOT, ".build/release/gatehouse"))
 ALICE = {"username": "alice", "password": "correct-horse-battery"}
-BOB = {"username": "bob", "password": "staple-lantern-orbit"}
 READY_SECONDS_MAX = 60
 EXIT_SECONDS_MAX = 40
 
@@ -41,12 +40,20 @@ class Broken(Exception):
 class Node:
     """One server with a database of its own, and the demo service behind it; a context manager."""
 
-    def __init__(self, more_settings="", files_max=None, environment=None):
+    def __init__(self, more_settings="", files_max=None, environment=None, people=0):
         self.folder = tempfile.mkdtemp(prefix="gatehouse-soak-")
         self.ports = run.other_ports()
         self.config = run.copy_example(self.folder, self.ports)
         with open(self.config, "a", encoding="utf-8") as file:
             file.write(more_settings)
+        if people:
+            # Beside alice and bob, with alice's password.
+            names = "".join(f"  - {{username: person{number}, password: {ALICE['password']}, roles: [customer]}}\n" for number in range(people))
+            resources = os.path.join(self.folder, "resources.yaml")
+            with open(resources, encoding="utf-8") as file:
+                text = file.read()
+            with open(resources, "w", encoding="utf-8") as file:
+                file.write(text.replace("users:\n", "users:\n" + names, 1))
         self.files_max = files_max
         self.environment = {**os.environ, **(environment or {})}
         self.servers = run.Processes()
