@@ -1,7 +1,7 @@
 # `make` alone lists the targets. Everything here can be run on a fresh machine: what is missing is installed first.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: help setup build quick test soak check run demo bench docs clean
+.PHONY: help setup build quick test soak planted check run demo bench docs clean
 
 # One scratch path for releases, one for tests: switching flags within one would compile the dependencies again each time.
 RELEASE := swift build -c release --product gatehouse --explicit-target-dependency-import-check error
@@ -33,6 +33,10 @@ soak: ## F=filter: the tests with the long ones (GATEHOUSE_SOAK=1)
 	@scripts/setup test
 	@GATEHOUSE_SOAK=1 scripts/test "$(F)"
 
+planted: ## B=name: who tests the tests: plants each bug of Tests/PlantedBugs and says which the tests do not see
+	@scripts/setup test
+	@scripts/planted-bugs $(B)
+
 check: ## format, import rules, forbidden calls, generated documents
 	@scripts/setup build
 	@scripts/check
@@ -53,4 +57,4 @@ docs: ## writes the generated documents anew (docs/configuration.md, docs/errors
 	@scripts/generated-docs write
 
 clean: ## removes what builds and benchmarks made; .tools stays
-	rm -rf .build .build-test .build-bench .bench
+	rm -rf .build .build-test .build-planted .build-bench .bench

@@ -61,6 +61,9 @@ enum LogWriter {
     /// Waits until what was said is written, a second at the most.
     static func flush() { sink.flush() }
 
+    /// Lines that were dropped since the start, because whoever reads the log is too slow.
+    static var dropped: Int { sink.dropped }
+
     private static let sink = LogSink()
 }
 
@@ -71,7 +74,9 @@ private final class LogSink: Sendable {
 
     private struct Waiting {
         var bytes: [UInt8] = []
+        /// Since the start, and how many of them the log itself was told.
         var dropped = 0
+        var droppedTold = 0
         var isWriting = false
     }
 
@@ -92,6 +97,8 @@ private final class LogSink: Sendable {
         if starts { queue.async { self.drain() } }
     }
 
+    var dropped: Int { waiting.withLock { $0.dropped } }
+
     func flush() {
         let done = DispatchSemaphore(value: 0)
         queue.async { done.signal() }
@@ -100,24 +107,47 @@ private final class LogSink: Sendable {
 
     private func drain() {
         while true {
-            let bytes: [UInt8] = waiting.withLock { waiting in
+            let (bytes, dropped): ([UInt8], Int) = waiting.withLock { waiting in
                 var bytes = waiting.bytes
-                if waiting.dropped > 0 {
-                    bytes += Array("{\"level\":\"warning\",\"event\":\"log_lines_dropped\",\"count\":\"\(waiting.dropped)\"}\n".utf8)
-                }
                 waiting.bytes = []
-                waiting.dropped = 0
+                let untold = waiting.dropped - waiting.droppedTold
+                if untold > 0 {
+                    bytes += Array("{\"level\":\"warning\",\"event\":\"log_lines_dropped\",\"count\":\"\(untold)\"}\n".utf8)
+                }
                 if bytes.isEmpty { waiting.isWriting = false }
-                return bytes
+                return (bytes, waiting.dropped)
             }
             if bytes.isEmpty { return }
-            var rest = bytes[...]
-            while !rest.isEmpty {
-                let written = rest.withUnsafeBytes { Glibc.write(2, $0.baseAddress, $0.count) }
-                // Whoever read our log is gone: the server goes on.
-                if written <= 0 { break }
+            let rest = write(bytes)
+            let goesOn = waiting.withLock { waiting in
+                if rest.isEmpty {
+                    waiting.droppedTold = dropped
+                    return true
+                }
+                // The line about dropped ones is none of them. The next line that comes is tried again.
+                waiting.dropped += rest.count { $0 == UInt8(ascii: "\n") } - (dropped > waiting.droppedTold ? 1 : 0)
+                waiting.isWriting = false
+                return false
+            }
+            if !goesOn { return }
+        }
+    }
+
+    /// Returns what could not be written: whoever read our log is gone, or its disk is full, and the server goes on.
+    private func write(_ bytes: [UInt8]) -> ArraySlice<UInt8> {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let written = rest.withUnsafeBytes { Glibc.write(2, $0.baseAddress, $0.count) }
+            if written > 0 {
                 rest = rest.dropFirst(written)
+            } else if errno == EAGAIN {
+                // Somebody else who has the same pipe made it non-blocking.
+                var writable = pollfd(fd: 2, events: Int16(POLLOUT), revents: 0)
+                poll(&writable, 1, -1)
+            } else if errno != EINTR {
+                return rest
             }
         }
+        return rest
     }
 }

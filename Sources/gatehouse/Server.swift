@@ -29,22 +29,22 @@ final class Server: Sendable {
     }
 
     /// Opens every listener, or none.
-    static func start(_ node: Node) async throws(StartFailure) -> Server {
+    static func start(_ node: Node, files: FileBudget) async throws(StartFailure) -> Server {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: ProcessEnvironment.processorCount)
         let shells = Shells(node: node)
         let listeners = node.settings.listeners
         var servers: [(name: String, server: EdgeServer, tls: EdgeTLS?)] = []
-        // A proxy brings the connections of many clients from one address.
-        var limits = EdgeLimits()
-        limits.unlimitedAddresses += node.settings.trustedProxies
         let proxy: ProxyResponder
         do {
             proxy = try shells.gateway(group)
-            let plan: [(String, ServerSettings.Listener, any EdgeResponder)] = [
-                ("auth", listeners.auth, shells.auth), ("gateway", listeners.gateway, proxy),
-                ("admin", listeners.admin, shells.admin),
+            let plan: [(String, ServerSettings.Listener, any EdgeResponder, EdgeLimits)] = [
+                ("auth", listeners.auth, shells.auth, files.wide), ("gateway", listeners.gateway, proxy, files.wide),
+                ("admin", listeners.admin, shells.admin, files.narrow),
             ]
-            for (name, listener, responder) in plan {
+            for (name, listener, responder, limits) in plan {
+                var limits = limits
+                // A proxy brings the connections of many clients from one address.
+                limits.unlimitedAddresses += node.settings.trustedProxies
                 if listener.tls?.clientCA != nil {
                     throw StartFailure("listen.\(name).tls.client_ca: client certificates are not supported by this version")
                 }
@@ -57,7 +57,7 @@ final class Server: Sendable {
             Files.makeFolder(of: listeners.controlPath)
             let control = try await EdgeServer.start(
                 .unix(path: listeners.controlPath),
-                core: EdgeCore(responder: shells.control, limits: EdgeLimits(), environment: node.environment),
+                core: EdgeCore(responder: shells.control, limits: files.narrow, environment: node.environment),
                 group: group
             )
             servers.append(("control", control, nil))

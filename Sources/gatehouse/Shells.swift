@@ -97,6 +97,9 @@ struct Shells {
         }
         metrics.gauge("gatehouse_verification_cache_bytes", "Bytes in the cache of verified tokens.") { Int64(node.verifier.cacheBytes) }
         metrics.gauge("gatehouse_password_hashes_waiting", "Password hashes that wait for a thread.") { Int64(node.hashing.queued) }
+        metrics.gauge("gatehouse_log_lines_dropped", "Log lines dropped since the start, because the log is read too slowly.") {
+            Int64(LogWriter.dropped)
+        }
         metrics.gauge("gatehouse_revocations_age_milliseconds", "Age of the replica of the revocations.") {
             node.verifier.revocations.age(at: node.environment.uptime())?.wholeMilliseconds ?? -1
         }

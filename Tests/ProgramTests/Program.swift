@@ -47,12 +47,30 @@ final class Program: @unchecked Sendable {
           - {name: orders, match: {path: /orders}, upstream: "http://127.0.0.1:1", require: {scope: "orders:read"}}
         """
 
-    init(folder: URL, environment: [String: String] = [:]) throws {
+    /// - Parameters:
+    ///   - log: Where the program writes its log; by default the file `log.jsonl`, whose text `log` is. A pipe is read until the
+    ///     program is ready, and not after.
+    ///   - filesMax: `ulimit -n`.
+    init(folder: URL, environment: [String: String] = [:], log pipe: Pipe? = nil, filesMax: Int? = nil) throws {
         self.folder = folder
         process.executableURL = Program.binary
         process.arguments = ["serve", "--config", folder.appendingPathComponent("gatehouse.yaml").path]
+        if let filesMax {
+            process.executableURL = URL(fileURLWithPath: "/bin/sh")
+            process.arguments = ["-c", "ulimit -n \(filesMax) && exec \"$0\" \"$@\"", Program.binary.path] + (process.arguments ?? [])
+        }
         process.environment = environment
         process.currentDirectoryURL = folder
+        if let pipe {
+            process.standardError = pipe
+            try process.run()
+            var text = Data()
+            try waitUntilReady {
+                text += pipe.fileHandleForReading.availableData
+                return text
+            }
+            return
+        }
         let log = folder.appendingPathComponent("log.jsonl")
         if !FileManager.default.fileExists(atPath: log.path) { try Data().write(to: log) }
         let handle = try FileHandle(forWritingTo: log)
@@ -60,18 +78,20 @@ final class Program: @unchecked Sendable {
         process.standardError = handle
         process.standardOutput = handle
         try process.run()
-        try waitUntilReady(log, from: start)
+        try waitUntilReady {
+            let handle = try FileHandle(forReadingFrom: log)
+            try handle.seek(toOffset: start)
+            return try handle.readToEnd() ?? Data()
+        }
     }
 
     deinit { if process.isRunning { kill(SIGKILL) } }
 
     struct NotReady: Error { let log: String }
 
-    private func waitUntilReady(_ log: URL, from start: UInt64) throws {
+    private func waitUntilReady(_ log: () throws -> Data) throws {
         for _ in 0..<1_000 {
-            let handle = try FileHandle(forReadingFrom: log)
-            try handle.seek(toOffset: start)
-            let lines = String(decoding: try handle.readToEnd() ?? Data(), as: UTF8.self).split(separator: "\n")
+            let lines = String(decoding: try log(), as: UTF8.self).split(separator: "\n")
             for line in lines {
                 guard let event = (try? JSONReader.read(String(line)))?.object, event["event"]?.string == "listening" else { continue }
                 let port = event["address"]?.string?.split(separator: ":").last.flatMap { Int($0) } ?? 0
@@ -142,6 +162,14 @@ final class Program: @unchecked Sendable {
         return Program.parse(answer)
     }
 
+    /// A gauge of the metrics page; 0 when it is not there.
+    func metric(_ name: String) -> Int {
+        guard let answer = Socket.exchange(Array("GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".utf8), port: adminPort)
+        else { return 0 }
+        let line = String(decoding: answer, as: UTF8.self).split(separator: "\n").first { $0.hasPrefix(name + " ") }
+        return line.flatMap { Int($0.split(separator: " ")[1].trimmingCharacters(in: .whitespacesAndNewlines)) } ?? 0
+    }
+
     static func parse(_ answer: [UInt8]) -> (status: Int, json: JSONObject)? {
         let text = String(decoding: answer, as: UTF8.self)
         guard text.hasPrefix("HTTP/1.1 "), let status = Int(text.dropFirst(9).prefix(3)), let split = text.range(of: "\r\n\r\n") else {
@@ -157,26 +185,9 @@ final class Program: @unchecked Sendable {
 }
 
 enum Socket {
-    /// A connection; nothing when nobody takes it.
-    static func connect(port: Int) -> Int32? {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = in_port_t(UInt16(port)).bigEndian
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        let status = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                Foundation.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-            }
-        }
-        if status == 0 { return descriptor }
-        close(descriptor)
-        return nil
-    }
+    static func exchange(_ request: [UInt8], port: Int) -> [UInt8]? { connected(to: port).flatMap { exchange(request, on: $0) } }
 
-    static func exchange(_ request: [UInt8], port: Int) -> [UInt8]? { connect(port: port).flatMap { exchange(request, on: $0) } }
-
-    /// All that comes until the other side closes, and closes too; nothing when there was nothing.
+    /// Sends `request` and reads until the server closes, or says nothing for half a minute; closes too. Nothing when there was nothing.
     static func exchange(_ request: [UInt8], on descriptor: Int32) -> [UInt8]? {
         defer { close(descriptor) }
         guard request.withUnsafeBytes({ Foundation.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }) == request.count
@@ -189,6 +200,23 @@ enum Socket {
             answer.append(contentsOf: buffer[..<count])
         }
         return answer.isEmpty ? nil : answer
+    }
+
+    /// A connection that has said nothing yet; whoever asked closes it.
+    static func connected(to port: Int) -> Int32? {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var patience = timeval(tv_sec: 30, tv_usec: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = in_port_t(UInt16(port)).bigEndian
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        let status = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
+        }
+        if status == 0 { return descriptor }
+        close(descriptor)
+        return nil
     }
 }
 

@@ -107,7 +107,7 @@ struct ProgramTests {
             for _ in 0..<8 {
                 Thread {
                     // Until nobody takes a connection any more.
-                    while let connection = Socket.connect(port: port) {
+                    while let connection = Socket.connected(to: port) {
                         outcomes.add(Socket.exchange(request, on: connection).flatMap(Program.parse)?.status ?? 0)
                     }
                     ended.add(1)
@@ -118,6 +118,43 @@ struct ProgramTests {
             #expect(program.waitUntilExit() == 0)
             try wait { ended.count == 8 }
             #expect(outcomes.all.allSatisfy { $0 == 200 }, "\(outcomes.all.count { $0 != 200 }) of \(outcomes.count)")
+        }
+    }
+
+    @Test(
+        "connections that use up the open files of one listener keep nobody from the others (R-9a)", .timeLimit(.minutes(1)),
+        arguments: ["auth", "gateway"])
+    func openFiles(_ listener: String) async throws { try await onThread { try self.checkOpenFiles(listener) } }
+
+    private func checkOpenFiles(_ listener: String) throws {
+        let program = try Program(folder: try Program.newFolder(), filesMax: 256)
+        let (port, path) = listener == "auth" ? (program.authPort, "/.well-known/jwks.json") : (program.gatewayPort, "/nothing")
+        var held = (0..<400).compactMap { _ in Socket.connected(to: port) }
+        defer { for descriptor in held { close(descriptor) } }
+        #expect(held.count > 256)
+        #expect(program.send("GET", "/health/live", port: program.adminPort)?.status == 200)
+        #expect(program.send("GET", "/health/ready", port: program.adminPort)?.status == 200)
+        #expect(try Program.run(["user", "list", "--config", "gatehouse.yaml"], in: program.folder).output.contains("alice"))
+        if listener == "gateway" {
+            let login = program.send("POST", "/login", #"{"username":"alice","password":"correct-horse-battery"}"#)
+            #expect(login?.status == 200)
+        } else {
+            #expect(program.send("GET", "/orders", port: program.gatewayPort)?.status == 401)
+        }
+        // Shed, with or without a word.
+        #expect([nil, 503].contains(program.send("GET", path, port: port)?.status))
+        for descriptor in held { close(descriptor) }
+        held = []
+        try wait { [200, 404].contains(program.send("GET", path, port: port)?.status) }
+        program.kill(SIGTERM)
+        #expect(program.waitUntilExit() == 0)
+    }
+
+    @Test("too few open files are a clear refusal to start (R-21)")
+    func tooFewFiles() async throws {
+        try await onThread {
+            let error = #expect(throws: Program.NotReady.self) { _ = try Program(folder: try Program.newFolder(), filesMax: 100) }
+            #expect(error?.log.contains("ulimit -n") == true, "\(String(describing: error))")
         }
     }
 
@@ -242,14 +279,4 @@ private final class Outcomes: Sendable {
     var all: [Int] { statuses.withLock { $0 } }
     var count: Int { all.count }
     func add(_ status: Int) { statuses.withLock { $0.append(status) } }
-}
-
-extension Program {
-    /// A gauge of the metrics page; 0 when it is not there.
-    fileprivate func metric(_ name: String) -> Int {
-        guard let answer = Socket.exchange(Array("GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".utf8), port: adminPort)
-        else { return 0 }
-        let line = String(decoding: answer, as: UTF8.self).split(separator: "\n").first { $0.hasPrefix(name + " ") }
-        return line.flatMap { Int($0.split(separator: " ")[1].trimmingCharacters(in: .whitespacesAndNewlines)) } ?? 0
-    }
 }

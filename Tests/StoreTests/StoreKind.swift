@@ -28,6 +28,7 @@ enum StoreKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
 
 /// A database whose statements can be made to fail.
 protocol TestDatabase: SQLDatabase {
+    func close() async
     #if Faults
     func setFault(_ fault: (@Sendable (String) throws(StoreError) -> Void)?)
     #endif

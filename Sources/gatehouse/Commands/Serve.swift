@@ -16,11 +16,15 @@ enum ServeCommand {
         // Before anything is opened: a signal that comes while the server starts is kept, and ends it in order once it runs.
         let signals = Signals()
         for warning in warnings { log(.warning, "setting", [("message", warning)]) }
-        raiseFileLimit(log)
+        let files = FileBudget.raised()
+        guard files.limit >= FileBudget.limitMin else {
+            throw StartFailure("only \(files.limit) files may be open at once, and \(FileBudget.limitMin) are needed: raise `ulimit -n`")
+        }
+        log(.debug, "open_files", [("limit", String(files.limit)), ("connections_max", String(files.wide.connectionsMax))])
         try checkMode(of: settings)
         let node = try await Node.open(settings, environment: environment, log: log)
         try await applyAtStart(node)
-        let server = try await Server.start(node)
+        let server = try await Server.start(node, files: files)
         log(.info, "ready", [("issuer", settings.issuer.text), ("version", VersionCommand.version)])
         await withTaskGroup(of: Void.self) { tasks in
             tasks.addTask { await Upkeep(node: node, server: server).run() }
@@ -89,14 +93,6 @@ enum ServeCommand {
         for path in sources.filter({ $0.hasPrefix("file:") }).map({ String($0.dropFirst(5)) }) where Files.isReadableByOthers(path) {
             throw StartFailure("the master key \(path) can be read by others; make it private with: chmod 600 \(path)")
         }
-    }
-
-    private static func raiseFileLimit(_ log: Log) {
-        var limit = rlimit()
-        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
-        limit.rlim_cur = limit.rlim_max
-        setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-        log(.debug, "open_files", [("limit", String(limit.rlim_cur))])
     }
 }
 
