@@ -24,15 +24,15 @@ package final class SQLStore: Store {
     /// Told of each transaction's revocations after its commit and before the caller is answered. Where several connections write, two
     /// commits may be told in either order.
     let onRevocations: @Sendable (FeedBatch) -> Void
-    /// Told of the resources after each commit that changed them, in commit order, before the caller is answered: nothing is issued
-    /// from older ones to whoever read what that commit wrote.
-    let onResources: @Sendable (ResourceDocument) -> Void
+    /// Told of the resources after each commit that changed them and before the caller is answered: nothing is issued from older ones to
+    /// whoever read what that commit wrote. Two commits may be told in either order; the number says which is newer.
+    let onResources: @Sendable (StoredResources) -> Void
 
     package init(
         database: any SQLDatabase,
         environment: Environment,
         limits: StoreLimits = StoreLimits(),
-        onResources: @escaping @Sendable (ResourceDocument) -> Void = { _ in },
+        onResources: @escaping @Sendable (StoredResources) -> Void = { _ in },
         onRevocations: @escaping @Sendable (FeedBatch) -> Void
     ) {
         self.database = database

@@ -24,14 +24,16 @@ enum MasterKeyFile {
             keys = try make(path, environment)
             log(.info, "master_key_made", [("path", path)])
         }
-        if let check = identity.masterKeyCheck {
-            guard keys.made(check: check, of: identity.id) else {
-                throw StartFailure("the store was made with another master key than the one in master_keys. Nothing was changed")
-            }
-        } else {
-            do { try await store.claim(masterKeyCheck: keys.check(of: identity.id)) } catch {
-                throw StartFailure("the store cannot be written: \(error)")
-            }
+        var check = identity.masterKeyCheck
+        if check == nil {
+            // Another node may claim the store at this moment: whose key it has been is read, not assumed.
+            do {
+                try await store.claim(masterKeyCheck: keys.check(of: identity.id))
+                check = try await store.identity().masterKeyCheck
+            } catch { throw StartFailure("the store cannot be written: \(error)") }
+        }
+        guard let check, keys.made(check: check, of: identity.id) else {
+            throw StartFailure("the store was made with another master key than the one in master_keys. Nothing was changed")
         }
         return keys
     }

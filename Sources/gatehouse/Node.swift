@@ -24,16 +24,16 @@ final class Node: Sendable {
     let verifier: TokenVerifier
     let feed: FeedFollower
     let keys: SigningKeys
-    let clients: ClientDirectory
+    var clients: ClientDirectory { snapshots.clients }
     let hashing: PasswordHashing
     let accounts: AccountService
     let firstParty: FirstPartyTokens
-    let gateway: GatewayState
+    var gateway: GatewayState { snapshots.gateway }
     let resources: ResourceLoader
     let signIn: PasswordSignIn
     /// What is wrong with the store, for the health page.
     let storeProblem = SharedText()
-    private let catalogue: SharedCatalogue
+    let snapshots: ResourceSnapshots
 
     /// The bytes that the cache of verified tokens may hold.
     static let cacheBytesMax = 33_554_432
@@ -72,11 +72,9 @@ final class Node: Sendable {
         )
         feed = FeedFollower(replica: verifier.revocations, environment: environment, log: log)
         let limits = StoreLimits(revocationMargin: Node.leeway + .seconds(60), auditKeep: settings.auditKeep)
-        let (catalogue, gateway) = (SharedCatalogue(), GatewayState())
-        self.catalogue = catalogue
-        self.gateway = gateway
+        let later = SnapshotsLater()
         store = SQLStore(
-            database: database, environment: environment, limits: limits, onResources: { Node.install($0, catalogue, gateway, log) },
+            database: database, environment: environment, limits: limits, onResources: { later.value?.install($0) },
             onRevocations: { [feed] in feed.committed($0) }
         )
         try await store.prepare()
@@ -91,7 +89,9 @@ final class Node: Sendable {
         }
         hashing = try Node.hashing(settings, environment)
         accounts = AccountService(store: store, hashing: hashing)
-        clients = ClientDirectory(secrets: clientSecrets)
+        let snapshots = ResourceSnapshots(clients: ClientDirectory(secrets: clientSecrets), log: log)
+        self.snapshots = snapshots
+        later.value = snapshots
         firstParty = FirstPartyTokens(
             store: store, clients: ClientAuthentication(store: store, secrets: clientSecrets),
             issuer: TokenIssuer(issuer: issuerID, accessLifetime: accessTTL, keys: keys, masterKeys: masterKeys, environment: environment),
@@ -100,7 +100,7 @@ final class Node: Sendable {
                 refreshIdle: settings.tokens.refreshTTL, session: try settings.resolved.duration("tokens.session_ttl"),
                 windows: RefreshRotation.Windows(reuse: settings.tokens.refreshReuseWindow, retryMax: settings.tokens.refreshRetryMax)
             ),
-            catalogue: { catalogue.value }
+            catalogue: { [store] (version) throws(StoreError) in try await snapshots.catalogue(atLeast: version, from: store) }
         )
         resources = ResourceLoader(settings: settings, store: store, hashing: hashing, secrets: clientSecrets, environment: environment)
         let lockout = LockoutPolicy(
@@ -137,26 +137,5 @@ final class Node: Sendable {
     }
 
     /// Reads clients and resources anew and swaps the snapshots that decisions are made from.
-    func reload() async throws(StoreError) {
-        clients.replace(try await store.clients())
-        Node.install(try await store.resources(), catalogue, gateway, log)
-    }
-
-    /// Swaps the snapshots of scopes, roles and routes.
-    private static func install(_ document: ResourceDocument, _ catalogue: SharedCatalogue, _ gateway: GatewayState, _ log: Log) {
-        catalogue.replace(ScopeCatalogue(document))
-        do { gateway.replaceRoutes(try RouteTable(routes: document.routes, resources: document.resources)) } catch {
-            // The files were checked before they were applied; the routes before these stay in force.
-            log(.error, "routes_refused", [("problem", "\(error)")])
-        }
-    }
-}
-
-/// The scopes and roles in force, swapped whole.
-final class SharedCatalogue: Sendable {
-    private let catalogue = Mutex(ScopeCatalogue())
-
-    var value: ScopeCatalogue { catalogue.withLock { $0 } }
-
-    func replace(_ catalogue: ScopeCatalogue) { self.catalogue.withLock { $0 = catalogue } }
+    func reload() async throws(StoreError) { try await snapshots.reload(from: store) }
 }

@@ -14,8 +14,11 @@ package struct ScopeCatalogue: Sendable {
     private let owners: [Identifier: Identifier]
     private let roleScopes: [Identifier: ScopeSet]
     private let resources: [Identifier: ResourceDefinition]
+    /// The number of the stored state that this was made from; −1 for none.
+    package let version: Int64
 
-    package init(_ document: ResourceDocument = ResourceDocument()) {
+    package init(_ document: ResourceDocument = ResourceDocument(), version: Int64 = -1) {
+        self.version = version
         var owners: [Identifier: Identifier] = [:]
         for scope in [ScopeCatalogue.accountScope, ScopeCatalogue.adminScope, ScopeCatalogue.revocationsScope] {
             owners[scope] = ScopeCatalogue.ownResource

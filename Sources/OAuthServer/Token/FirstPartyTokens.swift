@@ -29,12 +29,15 @@ package struct FirstPartyTokens: Sendable {
     fileprivate let clients: ClientAuthentication
     private let issuer: TokenIssuer
     private let masterKeys: MasterKeys
-    private let catalogue: @Sendable () -> ScopeCatalogue
+    private let catalogue: CatalogueSource
     private let lifetimes: Lifetimes
+
+    /// The scopes, roles and resources in force, from a state that is at least as new as this number.
+    package typealias CatalogueSource = @Sendable (_ version: Int64) async throws(StoreError) -> ScopeCatalogue
 
     package init(
         store: any Stores, clients: ClientAuthentication, issuer: TokenIssuer, masterKeys: MasterKeys, lifetimes: Lifetimes,
-        catalogue: @escaping @Sendable () -> ScopeCatalogue
+        catalogue: @escaping CatalogueSource
     ) {
         self.store = store
         self.clients = clients
@@ -72,7 +75,7 @@ package struct FirstPartyTokens: Sendable {
     package func signedIn(
         _ account: Account, _ assurance: SessionAssurance, client: Client, _ request: Request, at now: Instant, traceID: String
     ) async throws(OAuthError) -> IssuedTokens {
-        let policy = ScopePolicy(issuer: issuer.issuer, catalogue: catalogue())
+        let policy = try await scopePolicy(atLeast: 0)
         let access = try policy.grant(requested: request.scope, audiences: request.audiences, roles: account.roles, client: client)
         let open = OpenSession(
             accountID: account.id, accountEpoch: account.epoch, clientID: client.id, assurance: assurance, scope: access.scope,
@@ -87,11 +90,16 @@ package struct FirstPartyTokens: Sendable {
         let outcome: OpenSessionOutcome
         do { outcome = try await store.open(open, at: now, event: event) } catch { throw OAuthError(storeError: error) }
         switch outcome {
-        case .opened(let session, let grant):
+        case .opened(let session, let grant, let version):
             failpoint("login.after_commit")
+            // Another node may have narrowed a role meanwhile: then what was asked for is narrowed by what is in force, as at a refresh.
+            let current = try await scopePolicy(atLeast: version)
+            let access =
+                current.catalogue.version == policy.catalogue.version
+                ? access : try current.refreshed(scope: grant.scope, roles: account.roles, client: client)
             let subject = TokenIssuer.Subject(
                 account: account, client: client, grant: grant, assurance: assurance, access: access,
-                includesRoles: policy.catalogue.wantsRoles(access.audiences),
+                includesRoles: current.catalogue.wantsRoles(access.audiences),
                 expiresAt: min(now + issuer.accessLifetime, session.expiresAt)
             )
             return try issuer.issue(subject, counter: grant.rotation.current, at: now)
@@ -135,7 +143,7 @@ package struct FirstPartyTokens: Sendable {
         do { outcome = try await store.refresh(presentation, at: now, event: event) } catch { throw OAuthError(storeError: error) }
         failpoint("refresh.after_commit")
         switch outcome {
-        case .refreshed(let refreshed): return try issue(refreshed, at: now)
+        case .refreshed(let refreshed): return try await issue(refreshed, at: now)
         case .gone: throw FirstPartyTokens.refusal(.refreshGone)
         case .wrongClient: throw FirstPartyTokens.refusal(.refreshOfAnotherClient)
         case .disabled: throw FirstPartyTokens.refusal(.refreshOfDisabled)
@@ -144,8 +152,15 @@ package struct FirstPartyTokens: Sendable {
         }
     }
 
-    private func issue(_ refreshed: RefreshedGrant, at now: Instant) throws(OAuthError) -> IssuedTokens {
-        let policy = ScopePolicy(issuer: issuer.issuer, catalogue: catalogue())
+    /// What is in force, no older than what a transaction has seen.
+    private func scopePolicy(atLeast version: Int64) async throws(OAuthError) -> ScopePolicy {
+        do { return ScopePolicy(issuer: issuer.issuer, catalogue: try await catalogue(version)) } catch {
+            throw OAuthError(storeError: error)
+        }
+    }
+
+    private func issue(_ refreshed: RefreshedGrant, at now: Instant) async throws(OAuthError) -> IssuedTokens {
+        let policy = try await scopePolicy(atLeast: refreshed.resourcesVersion)
         let grant = refreshed.grant
         let access = try policy.refreshed(scope: grant.scope, roles: refreshed.account.roles, client: refreshed.client)
         let subject = TokenIssuer.Subject(

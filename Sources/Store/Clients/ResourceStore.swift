@@ -33,9 +33,20 @@ package enum ApplyOutcome: Sendable {
 }
 
 /// Resources, roles and routes, and the bringing of everything stored to what files say.
+/// Resources, roles, routes and clients as they are stored, and the number of this state.
+package struct StoredResources: Sendable {
+    package var document: ResourceDocument
+    package var version: Int64
+
+    package init(document: ResourceDocument, version: Int64) {
+        self.document = document
+        self.version = version
+    }
+}
+
 package protocol ResourceStore: Sendable {
     /// Everything in force that `apply` manages and that is not disabled, whoever made it.
-    func resources() async throws(StoreError) -> ResourceDocument
+    func resources() async throws(StoreError) -> StoredResources
     /// What `apply` would change; nothing is written.
     func difference(to wanted: ResourceDocument, prune: Bool) async throws(StoreError) -> [ResourceChange]
     /// The digest given with the last apply; nothing before the first.

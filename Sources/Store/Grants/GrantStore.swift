@@ -36,11 +36,14 @@ package struct RefreshedGrant: Sendable {
     package let outcome: RefreshRotation.Outcome
     /// When the access token that follows ends: not after its session.
     package let tokenExpiresAt: Instant
+    /// Of the resources in force when the account was locked: scopes from older ones are not to be issued.
+    package let resourcesVersion: Int64
 
     package init(
         grant: Grant, account: Account, client: Client, assurance: SessionAssurance, successor: Int64,
-        outcome: RefreshRotation.Outcome, tokenExpiresAt: Instant
+        outcome: RefreshRotation.Outcome, tokenExpiresAt: Instant, resourcesVersion: Int64
     ) {
+        self.resourcesVersion = resourcesVersion
         self.grant = grant
         self.account = account
         self.client = client

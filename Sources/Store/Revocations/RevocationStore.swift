@@ -29,13 +29,28 @@ package struct FeedPosition: Sendable, Equatable {
     }
 }
 
+/// The numbers of what nodes hold in memory, read with the log: each change of it raises one in the same transaction.
+package struct StoreVersions: Sendable, Equatable {
+    /// Of clients, resources, roles and routes.
+    package var resources: Int64
+    /// Of the signing keys.
+    package var keys: Int64
+
+    package init(resources: Int64 = 0, keys: Int64 = 0) {
+        self.resources = resources
+        self.keys = keys
+    }
+}
+
 package struct FeedBatch: Sendable {
     package var position: FeedPosition
     package var records: [RevocationRecord]
+    package var versions: StoreVersions
 
-    package init(position: FeedPosition, records: [RevocationRecord]) {
+    package init(position: FeedPosition, records: [RevocationRecord], versions: StoreVersions = StoreVersions()) {
         self.position = position
         self.records = records
+        self.versions = versions
     }
 }
 

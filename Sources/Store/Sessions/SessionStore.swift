@@ -76,7 +76,8 @@ package struct OpenSession: Sendable {
 }
 
 package enum OpenSessionOutcome: Sendable {
-    case opened(Session, Grant)
+    /// With the number of the resources that were in force when the account was locked: scopes from older ones are not to be issued.
+    case opened(Session, Grant, resourcesVersion: Int64)
     /// The account was disabled, deleted or changed since its factors were verified.
     case accountChanged
     case clientUnavailable

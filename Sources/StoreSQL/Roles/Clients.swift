@@ -79,6 +79,7 @@ extension SQLStore {
                 try transaction.endEverything(ofClient: id, uid: client.uid, at: event.at, margin: limits.revocationMargin)
             }
             try transaction.append(event, limits: limits)
+            try transaction.raiseResourcesVersion()
             return true
         }
     }
@@ -90,6 +91,7 @@ extension SQLStore {
             let kept = ([hash] + client.secretHashes.prefix(1)).map { Base64URL.encode($0) }
             try transaction.execute("UPDATE clients SET secrets = ?1 WHERE id = ?2", .list(kept), .id(id))
             try transaction.append(event, limits: limits)
+            try transaction.raiseResourcesVersion()
             return true
         }
     }

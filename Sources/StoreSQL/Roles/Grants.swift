@@ -82,7 +82,7 @@ extension SQLTransaction {
         return .refreshed(
             RefreshedGrant(
                 grant: grant, account: account, client: client, assurance: session.assurance, successor: successor,
-                outcome: outcome, tokenExpiresAt: tokenExpiresAt
+                outcome: outcome, tokenExpiresAt: tokenExpiresAt, resourcesVersion: try resourcesVersion()
             )
         )
     }

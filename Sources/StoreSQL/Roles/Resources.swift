@@ -70,8 +70,10 @@ extension ResourceDocument {
 
 extension SQLStore {
     /// Users are left out: there may be millions.
-    package func resources() async throws(StoreError) -> ResourceDocument {
-        try await read { (transaction) throws(StoreError) in try transaction.document(managedBy: nil) }
+    package func resources() async throws(StoreError) -> StoredResources {
+        try await read { (transaction) throws(StoreError) in
+            StoredResources(document: try transaction.document(managedBy: nil), version: try transaction.resourcesVersion())
+        }
     }
 
     package func difference(to wanted: ResourceDocument, prune: Bool) async throws(StoreError) -> [ResourceChange] {
@@ -88,9 +90,11 @@ extension SQLStore {
         let limits = limits
         let (userIDs, clientUIDs) = (request.wanted.users.map { _ in newIdentifier() }, request.wanted.clients.map { _ in newIdentifier() })
         let onResources = onResources
-        return try await write(committed: { (outcome: (ApplyOutcome, ResourceDocument?)) in
-            if let document = outcome.1 { onResources(document) }
-        }) { (transaction) throws(StoreError) -> (ApplyOutcome, ResourceDocument?) in
+        return try await write(committed: { (outcome: (ApplyOutcome, StoredResources?)) in
+            if let stored = outcome.1 { onResources(stored) }
+        }) { (transaction) throws(StoreError) -> (ApplyOutcome, StoredResources?) in
+            // One at a time, on all nodes together: this row is always there, and nobody else locks it.
+            _ = try transaction.query("SELECT name FROM meta WHERE name = 'store_id'\(transaction.dialect.lockingClause)")
             let stored = try transaction.document(managedBy: .file)
             let changes = try transaction.difference(to: request.wanted, prune: request.prune)
             let applying = Applying(transaction: transaction, request: request, now: event.at, margin: limits.revocationMargin)
@@ -107,7 +111,9 @@ extension SQLStore {
                 .blob(request.digest)
             )
             if !changes.isEmpty { try transaction.append(event, limits: limits) }
-            return (.applied(changes), try transaction.document(managedBy: nil))
+            let document = try transaction.document(managedBy: nil)
+            let version = changes.isEmpty ? try transaction.resourcesVersion() : try transaction.raiseResourcesVersion()
+            return (.applied(changes), StoredResources(document: document, version: version))
         }.0
     }
 }

@@ -10,31 +10,51 @@ extension SQLRow {
 }
 
 extension SQLTransaction {
-    fileprivate func position() throws(StoreError) -> FeedPosition {
-        guard let row = try query("SELECT \(dialect.feedEpoch), sequence FROM feed WHERE id = 1").first else {
-            throw .corrupt("the feed has no row")
-        }
-        return FeedPosition(epoch: try row.text(0), sequence: try row.int(1))
+    fileprivate func position() throws(StoreError) -> (FeedPosition, StoreVersions) {
+        let rows = try query("SELECT \(dialect.feedEpoch), sequence, resources_version, keys_version FROM feed WHERE id = 1")
+        guard let row = rows.first else { throw .corrupt("the feed has no row") }
+        let versions = StoreVersions(resources: try row.int(2), keys: try row.int(3))
+        return (FeedPosition(epoch: try row.text(0), sequence: try row.int(1)), versions)
+    }
+
+    /// The number of the resources that this transaction sees.
+    func resourcesVersion() throws(StoreError) -> Int64 { try position().1.resources }
+
+    /// What nodes hold of clients and resources is out of date after this transaction. Among its last statements, because everybody
+    /// needs this row.
+    ///
+    /// - Returns: The new number.
+    @discardableResult
+    func raiseResourcesVersion() throws(StoreError) -> Int64 {
+        let rows = try query("UPDATE feed SET resources_version = resources_version + 1 WHERE id = 1 RETURNING resources_version")
+        guard let row = rows.first else { throw .corrupt("the feed has no row") }
+        if let wake = dialect.wake { _ = try query(wake) }
+        return try row.int(0)
+    }
+
+    func raiseKeysVersion() throws(StoreError) {
+        try execute("UPDATE feed SET keys_version = keys_version + 1 WHERE id = 1")
+        if let wake = dialect.wake { _ = try query(wake) }
     }
 }
 
 extension SQLStore {
     package func revocationSnapshot() async throws(StoreError) -> FeedBatch {
         try await read { (transaction) throws(StoreError) in
-            let position = try transaction.position()
+            let (position, versions) = try transaction.position()
             var records: [RevocationRecord] = []
             let rows = try transaction.query(
                 "SELECT kind, subject, epoch, until_ms FROM revocations WHERE sequence <= ?1 ORDER BY sequence",
                 .int(position.sequence)
             )
             for row in rows { records.append(try row.revocation()) }
-            return FeedBatch(position: position, records: records)
+            return FeedBatch(position: position, records: records, versions: versions)
         }
     }
 
     package func revocations(after position: FeedPosition, limit: Int) async throws(StoreError) -> FeedBatch? {
         try await read { (transaction) throws(StoreError) in
-            let newest = try transaction.position()
+            let (newest, versions) = try transaction.position()
             guard newest.epoch.isSameBytes(as: position.epoch), position.sequence <= newest.sequence, position.sequence >= 0 else {
                 return nil
             }
@@ -46,7 +66,7 @@ extension SQLStore {
             var records: [RevocationRecord] = []
             for row in rows { records.append(try row.revocation()) }
             let through = rows.count == limit ? try rows[rows.count - 1].int(4) : newest.sequence
-            return FeedBatch(position: FeedPosition(epoch: newest.epoch, sequence: through), records: records)
+            return FeedBatch(position: FeedPosition(epoch: newest.epoch, sequence: through), records: records, versions: versions)
         }
     }
 

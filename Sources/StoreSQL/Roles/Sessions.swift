@@ -99,7 +99,7 @@ extension SQLStore {
             var event = event
             event.sessionID = sessionID
             try transaction.append(event, limits: limits)
-            return .opened(session, grant)
+            return .opened(session, grant, resourcesVersion: try transaction.resourcesVersion())
         }
     }
 

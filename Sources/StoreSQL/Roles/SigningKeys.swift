@@ -56,6 +56,7 @@ extension SQLStore {
                 // For ever: nothing else tells that a signature by this key means nothing.
                 transaction.revoke(RevocationRecord(kind: .key, id: key.id, until: Instant(milliseconds: .max)))
             }
+            if after != before { try transaction.raiseKeysVersion() }
             if let event, after != before { try transaction.append(event, limits: limits) }
             return after
         }

@@ -104,8 +104,8 @@ extension AdminEndpoints {
                 }
             },
             Endpoint("GET", "/admin/resources") { (request) throws(APIError) in
-                let document = try await stored { () async throws(StoreError) in try await store.resources() }
-                return .json(200, ResourceJSON.encode(document).encoded)
+                let stored = try await stored { () async throws(StoreError) in try await store.resources() }
+                return .json(200, ResourceJSON.encode(stored.document).encoded)
             },
         ]
     }
