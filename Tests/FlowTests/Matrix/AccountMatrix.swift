@@ -141,16 +141,20 @@ struct AccountMatrix {
         #expect(await test.refresh(bystander.text("refresh_token")).status == 200)
     }
 
-    @Test("CVE-2026-55670: an account, and a client, made again under the same name is another one; nobody inherits a session")
+    @Test("CVE-2026-55670: an account made again under the same name is another one and inherits no session")
     func recycled() async throws {
         let test = try await TestNode.start(resources: Self.resources)
         let before = await test.login()
-        let subject = await test.validate(before.text("access_token")).text("sub")
-        try await AccountFate.deletedAndMadeAgain.happen(in: test)
+        var subjects = [try before.claims()["sub"]?.string]
+        // Twice, because the first account was made by a file and the others by an operator.
+        for _ in 0..<2 {
+            try await AccountFate.deletedAndMadeAgain.happen(in: test)
+            subjects.append(try await test.login().claims()["sub"]?.string)
+        }
+        #expect(Set(subjects.compactMap { $0 }).count == 3)
         let after = await test.login()
-        #expect(await test.validate(after.text("access_token")).text("sub") != subject)
         let listed = await test.send("GET", "/sessions", headers: test.bearer(after.text("refresh_token")))
-        #expect(listed.json["sessions"]?.array?.count == 1)
+        #expect(listed.json["sessions"]?.array?.count == 2)
         #expect(await test.logout(before.text("refresh_token")).status == 204)
         #expect(await test.isValid(after.text("access_token")))
     }
