@@ -1,6 +1,7 @@
 package import AuthCore
 internal import Dispatch
 internal import GRDB
+internal import GRDBSQLite
 package import Store
 package import StoreSQL
 internal import Synchronization
@@ -22,6 +23,8 @@ package final class SQLiteDatabase: SQLDatabase {
     static let batchTimeMax = Duration.milliseconds(10)
     /// The most writers that may wait; one more is `StoreError.overloaded`.
     static let waitingMax = 4_096
+    /// How many pages the log may have before they are moved into the database; SQLite's own number.
+    static let logPagesMax: Int32 = 1_000
     /// The most readers at once.
     static let readersMax = 4
 
@@ -34,6 +37,7 @@ package final class SQLiteDatabase: SQLDatabase {
     private let pool: DatabasePool
     private let lock: DatabaseLock
     private let mark: CommitMark
+    private let logPages = LogPages()
     private let uptime: @Sendable () -> Uptime
     private let queue = Mutex(Queue())
     private let writer = DispatchQueue(label: "gatehouse.store.writer")
@@ -66,6 +70,8 @@ package final class SQLiteDatabase: SQLDatabase {
             // DatabasePool turns on WAL with synchronous = NORMAL, after prepareDatabase: FULL is set where it stays.
             try pool.writeWithoutTransaction { database in
                 try database.execute(sql: "PRAGMA synchronous = FULL")
+                // In the place of SQLite's automatic checkpoints: see `moveLog`.
+                logPages.follow(database)
             }
         } catch {
             throw SQLiteDatabase.unusable(path, error)
@@ -179,12 +185,24 @@ package final class SQLiteDatabase: SQLDatabase {
                 }
             }
             for job in batch[..<reached] { job.succeed() }
+            if logPages.count >= SQLiteDatabase.logPagesMax { moveLog() }
             return batch[reached...]
         } catch {
             let failure = SQLiteConnection.storeError(error)
             for job in batch { job.fail(failure) }
             return []
         }
+    }
+
+    /// Moves the log into the database while nobody reads.
+    ///
+    /// SQLite syncs the database only at the end of a checkpoint that reached the end of the log. One that a reader holds up
+    /// leaves pages that count as moved and are not durable; when the sync after it fails, Linux forgets that they were never
+    /// written, the next sync succeeds, the log is begun anew, and a power cut leaves a malformed database. A checkpoint beside
+    /// no reader is whole: it fails whole too, and the next one writes everything again. Nothing is lost until then.
+    private func moveLog() {
+        // On a disk that is full or broken the log goes on growing, and the next commit tries again.
+        _ = try? pool.barrierWriteWithoutTransaction { try $0.checkpoint(.passive) }
     }
 
     private func runInSavepoint(_ job: any WriteJob, on connection: SQLiteConnection, _ database: Database) throws {
@@ -199,6 +217,24 @@ package final class SQLiteDatabase: SQLDatabase {
     private static func unusable(_ path: String, _ error: any Error) -> StoreError {
         if let error = error as? StoreError { return error }
         return .unusable("\(path): \(error)")
+    }
+}
+
+/// How many pages the log has after the last commit.
+private final class LogPages: @unchecked Sendable {
+    // Confined to the writer's queue, where its connection commits.
+    private(set) var count: Int32 = 0
+
+    /// The connection must not commit after this object is gone.
+    func follow(_ database: Database) {
+        _ = sqlite3_wal_hook(
+            database.sqliteConnection,
+            { context, _, _, pages in
+                if let context { Unmanaged<LogPages>.fromOpaque(context).takeUnretainedValue().count = pages }
+                return SQLITE_OK
+            },
+            Unmanaged.passUnretained(self).toOpaque()
+        )
     }
 }
 

@@ -128,6 +128,7 @@ final class Program: @unchecked Sendable {
     }
 
     var isRunning: Bool { process.isRunning }
+    var processIdentifier: Int32 { process.processIdentifier }
 
     var log: String { (try? String(contentsOf: folder.appendingPathComponent("log.jsonl"), encoding: .utf8)) ?? "" }
 
@@ -155,11 +156,15 @@ final class Program: @unchecked Sendable {
     func send(_ method: String, _ path: String, _ json: String = "", headers: [String] = [], port: Int? = nil) -> (
         status: Int, json: JSONObject
     )? {
+        exchange(method, path, json, headers: headers, port: port).flatMap(Program.parse)
+    }
+
+    /// The same, with all bytes of the answer.
+    func exchange(_ method: String, _ path: String, _ json: String = "", headers: [String] = [], port: Int? = nil) -> [UInt8]? {
         var head = "\(method) \(path) HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n"
         for header in headers { head += header + "\r\n" }
         if !json.isEmpty { head += "content-type: application/json\r\ncontent-length: \(json.utf8.count)\r\n" }
-        guard let answer = Socket.exchange(Array((head + "\r\n" + json).utf8), port: port ?? authPort) else { return nil }
-        return Program.parse(answer)
+        return Socket.exchange(Array((head + "\r\n" + json).utf8), port: port ?? authPort)
     }
 
     /// A gauge of the metrics page; 0 when it is not there.

@@ -83,6 +83,21 @@ struct SQLiteTests {
         #expect((size ?? 0) == 0)
     }
 
+    @Test("the log is moved into the database as it grows")
+    func logBounded() async throws {
+        let test = try await StoreKind.sqlite.open()
+        var event = test.event()
+        event.reason = String(repeating: "x", count: 200_000)
+        for _ in 0..<80 {
+            try await test.store.append(event)
+            _ = try await test.rows("audit")
+        }
+        let log = test.folder.appendingPathComponent("gatehouse.db-wal").path
+        let size = try #require(try FileManager.default.attributesOfItem(atPath: log)[.size] as? Int)
+        // 4 000 pages were written; the log holds 1 000 and the batch that went beyond.
+        #expect(size < 1_200 * 4_120)
+    }
+
     @Test("what was answered is there after opening again")
     func reopen() async throws {
         let folder = try folder()

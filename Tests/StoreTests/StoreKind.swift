@@ -129,7 +129,7 @@ extension TestStore {
             idleLifetime: .seconds(30 * 86_400), lifetime: .seconds(90 * 86_400), accessLifetime: .seconds(600), source: "127.0.0.1",
             agent: "test"
         )
-        guard case .opened(let session, let grant) = try await store.open(request, at: now, event: event(.signIn)) else {
+        guard case .opened(let session, let grant, _) = try await store.open(request, at: now, event: event(.signIn)) else {
             throw StoreError.corrupt("no session")
         }
         return (session, grant)

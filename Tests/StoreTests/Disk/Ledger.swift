@@ -102,6 +102,17 @@ struct Ledger: Sendable {
         return wrong
     }
 
+    /// What was not answered must have changed nothing: the store still runs, and said so. - Returns: How many that were.
+    mutating func forgetUnanswered() -> Int {
+        var count = unansweredCreations.count + Int(unansweredAudits)
+        (unansweredCreations, unansweredAudits) = ([], 0)
+        for index in people.indices where people[index].unanswered != nil {
+            people[index].unanswered = nil
+            count += 1
+        }
+        return count
+    }
+
     /// What is wrong in the store, by what callers were told. What was not answered is settled: it is as the store says.
     mutating func settle(_ test: TestStore) async throws(StoreError) -> [String] {
         var wrong: [String] = []
