@@ -3,6 +3,7 @@ import Dispatch
 import HTTPEdge
 import NIOCore
 import NIOPosix
+import NIOSSL
 import Synchronization
 import TestSupport
 import Testing
@@ -241,6 +242,77 @@ struct EdgeServerTests {
         await server.shutdown(within: .seconds(1))
     }
 
+    struct OfferedTLS: Sendable, CustomTestStringConvertible {
+        var testDescription: String
+        var isTaken: Bool
+        var change: @Sendable (inout TLSConfiguration) -> Void
+
+        init(_ name: String, isTaken: Bool, _ change: @escaping @Sendable (inout TLSConfiguration) -> Void) {
+            (testDescription, self.isTaken, self.change) = (name, isTaken, change)
+        }
+
+        static func only(_ version: TLSVersion, _ ciphers: [NIOTLSCipher]? = nil) -> @Sendable (inout TLSConfiguration) -> Void {
+            {
+                ($0.minimumTLSVersion, $0.maximumTLSVersion) = (version, version)
+                if let ciphers { $0.cipherSuiteValues = ciphers }
+            }
+        }
+    }
+
+    static let offers: [OfferedTLS] = [
+        OfferedTLS("1.3", isTaken: true, OfferedTLS.only(.tlsv13)),
+        OfferedTLS("1.2 with GCM", isTaken: true, OfferedTLS.only(.tlsv12, [.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256])),
+        OfferedTLS("1.2 with ChaCha20", isTaken: true, OfferedTLS.only(.tlsv12, [.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256])),
+        OfferedTLS("1.2 with CBC", isTaken: false, OfferedTLS.only(.tlsv12, [.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA])),
+        OfferedTLS("1.1", isTaken: false, OfferedTLS.only(.tlsv11)), OfferedTLS("1.0", isTaken: false, OfferedTLS.only(.tlsv1)),
+        OfferedTLS("h2 alone", isTaken: true) { $0.applicationProtocols = ["h2"] },
+    ]
+
+    @Test("TLS 1.3, 1.2 with AEAD, and nothing older (GW-14, RFC 9325 §3.1.1 and §4.2, CVE-2024-23656)", arguments: offers)
+    func tlsVersions(_ offered: OfferedTLS) async throws {
+        let certificate = try TestCertificates.file(TestCertificates.oneCertificate)
+        let key = try TestCertificates.file(TestCertificates.oneKey)
+        let server = try await start(Scripted.hello, tls: try EdgeTLS(certificate: certificate, key: key))
+        unlink(certificate)
+        unlink(key)
+        let port = try #require(server.port)
+        do {
+            let client = try await RawClient.connect(port, trusting: TestCertificates.oneCertificate, offered.change)
+            let answer = try await client.ask(Self.get)
+            #expect(offered.isTaken && answer.text == "hello")
+            await client.close()
+        } catch {
+            #expect(!offered.isTaken, "\(error)")
+        }
+        await server.shutdown(within: .seconds(1))
+    }
+
+    @Test("plain text to a TLS listener gets no answer")
+    func plainToTLS() async throws {
+        let certificate = try TestCertificates.file(TestCertificates.oneCertificate)
+        let key = try TestCertificates.file(TestCertificates.oneKey)
+        let server = try await start(Scripted.hello, tls: try EdgeTLS(certificate: certificate, key: key))
+        let client = try await RawClient.connect(try #require(server.port))
+        try await client.send(Self.get)
+        #expect(try await !client.rest().contains("HTTP/1.1"))
+        unlink(certificate)
+        unlink(key)
+        await server.shutdown(within: .seconds(1))
+    }
+
+    @Test("a certificate or key that cannot be read is no TLS listener, rather than a plain one (CVE-2026-27586)")
+    func badTLS() throws {
+        let certificate = try TestCertificates.file(TestCertificates.oneCertificate)
+        let otherKey = try TestCertificates.file(TestCertificates.twoKey)
+        let nonsense = try TestCertificates.file("nonsense")
+        for (one, two) in [
+            (certificate, otherKey), (certificate, nonsense), (nonsense, otherKey), (certificate, "/none"), ("/none", otherKey),
+        ] {
+            #expect(throws: EdgeServerError.self) { try EdgeTLS(certificate: one, key: two) }
+        }
+        for file in [certificate, otherKey, nonsense] { unlink(file) }
+    }
+
     // MARK: Drain
 
     @Test("under load a drain fails no request that was sent")
@@ -310,7 +382,8 @@ struct EdgeServerTests {
 
     @Test("a client that is still sending gets the refusal, not a reset")
     func lingers() async throws {
-        let server = try await start(Scripted.echo)
+        // On a machine that is busy with other tests the client takes its time.
+        let server = try await start(Scripted.echo, limits: .with { $0.lingerTime = .seconds(60) })
         let client = try await RawClient.connect(try #require(server.port))
         try await client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3000000\r\n\r\n")
         // More than the socket buffers hold.

@@ -274,6 +274,23 @@ struct ProxyTests {
         await second.stop()
     }
 
+    @Test(
+        "a redirect is the client's to follow: no credential goes to another service (GW-10, CVE-2023-45289)", arguments: [301, 307, 308])
+    func redirects(_ status: Int) async throws {
+        let other = try await Backend.start { _ in .ok("stolen") }
+        let location = "http://127.0.0.1:\(other.port)/a"
+        let backend = try await Backend.start { _ in
+            .text("HTTP/1.1 \(status) Moved\r\nLocation: \(location)\r\nContent-Length: 0\r\n\r\n")
+        }
+        let proxy = try await ProxyFixture.start([backend.port, backend.port]) { $0.passesToken = true }
+        let answer = try await proxy.ask("GET /a HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer abc\r\n\r\n")
+        #expect(answer.status == status && answer.header("location") == location)
+        #expect(backend.requests.map { $0.values("authorization") } == [["Bearer abc"]] && other.connections == 0)
+        await proxy.stop()
+        await backend.stop()
+        await other.stop()
+    }
+
     @Test("TLS to the service is verified, for its name or address", arguments: ["127.0.0.1", "localhost"])
     func tls(_ host: String) async throws {
         let pair = (TestCertificates.oneCertificate, TestCertificates.oneKey)

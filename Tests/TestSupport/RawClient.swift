@@ -1,6 +1,6 @@
 package import NIOCore
 package import NIOPosix
-internal import NIOSSL
+package import NIOSSL
 internal import Synchronization
 
 /// A client that sends any bytes and reads answers as they come; nothing in it corrects what it is told to send.
@@ -39,13 +39,20 @@ package final class RawClient: ChannelInboundHandler, @unchecked Sendable {
 
     package static let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
 
-    package static func connect(_ port: Int, host: String = "127.0.0.1", trusting certificate: String? = nil) async throws -> RawClient {
+    /// - Parameters:
+    ///   - certificate: Speaks TLS, and believes this one.
+    ///   - change: For another TLS than the usual one.
+    package static func connect(
+        _ port: Int, host: String = "127.0.0.1", trusting certificate: String? = nil,
+        _ change: (inout TLSConfiguration) -> Void = { _ in }
+    ) async throws -> RawClient {
         let client = RawClient()
         var context: NIOSSLContext?
         if let certificate {
             var configuration = TLSConfiguration.makeClientConfiguration()
             configuration.trustRoots = .certificates(try NIOSSLCertificate.fromPEMBytes(Array(certificate.utf8)))
             configuration.applicationProtocols = ["h2", "http/1.1"]
+            change(&configuration)
             context = try NIOSSLContext(configuration: configuration)
         }
         let tls = context
