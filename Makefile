@@ -29,9 +29,8 @@ test: ## F=filter: every test, or those whose name matches; ends with "N passed,
 	@scripts/setup test
 	@scripts/test "$(F)"
 
-soak: ## F=filter: the tests with the long ones (GATEHOUSE_SOAK=1)
-	@scripts/setup test
-	@GATEHOUSE_SOAK=1 scripts/test "$(F)"
+soak: build ## MINUTES=10 E=name: the long experiments on the release binary, a line each (docs/soak.md)
+	@scripts/soak --minutes "$(or $(MINUTES),10)" $(E)
 
 planted: ## B=name: who tests the tests: plants each bug of Tests/PlantedBugs and says which the tests do not see
 	@scripts/setup test

@@ -31,12 +31,14 @@ struct FeedFollower: Sendable {
             guard replica.apply(entries, through: RevocationPosition(batch.position), sentAt: sentAt) else { break }
             if batch.records.count < FeedFollower.readMax {
                 replica.confirm(sentAt: sentAt)
-                replica.prune(now: environment.now())
+                replica.prune(now: environment.now(), uptime: environment.uptime())
                 return
             }
         }
         let snapshot = try await store.revocationSnapshot()
         _ = replica.replace(snapshot.records.map(RevocationEntry.init), through: RevocationPosition(snapshot.position), sentAt: sentAt)
+        // From the start on, so that the first jump of the clock is seen as one.
+        replica.prune(now: environment.now(), uptime: environment.uptime())
         log(.info, "revocations_snapshot", [("entries", String(snapshot.records.count)), ("epoch", snapshot.position.epoch)])
     }
 }

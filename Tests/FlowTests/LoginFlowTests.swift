@@ -267,4 +267,13 @@ struct LoginFlowTests {
         #expect(method.header("allow") == "POST")
         #expect(method.error == "method_not_allowed")
     }
+
+    @Test("a try is counted before its password is hashed, so that whoever floods the hashing gains no tries (BF-03)")
+    func countedFirst() async throws {
+        let test = try await TestNode.start(["--lockout.free_attempts", "3"])
+        // From now on no hash is made at all.
+        test.node.hashing.stop()
+        for _ in 0..<3 { #expect(await test.login().status == 503) }
+        #expect(await test.login().status == 429)
+    }
 }

@@ -77,10 +77,14 @@ final class TestNode: Sendable {
 
 final class TestClock: Sendable {
     private let offset = Mutex(Duration.zero)
+    /// What the wall clock was moved by, and the other one was not.
+    private let moved = Mutex(Duration.zero)
     private static let start = Instant(seconds: 1_800_000_000)
 
-    var now: Instant { TestClock.start + offset.withLock { $0 } }
+    var now: Instant { TestClock.start + offset.withLock { $0 } + moved.withLock { $0 } }
     var uptime: Uptime { Uptime(nanoseconds: 1_000_000_000_000 + UInt64(offset.withLock { $0 }.wholeMilliseconds) * 1_000_000) }
+    /// The wall clock jumps; zero puts it back.
+    func jump(to duration: Duration) { moved.withLock { $0 = duration } }
     func advance(_ duration: Duration) { offset.withLock { $0 += duration } }
 }
 

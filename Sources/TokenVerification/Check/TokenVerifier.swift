@@ -80,7 +80,7 @@ public final class TokenVerifier: Sendable {
         if let digest, now < verified.expiresAt + rules.leeway {
             cache.insert(verified, for: digest, tokenBytes: token.count)
             // Housekeeping rides on the slow path, so nobody can forget it.
-            revocations.prune(now: now, stepsMax: 4)
+            revocations.prune(now: now, uptime: uptime, stepsMax: 4)
         }
         return judge(verified, requirements, Moment(now: now, uptime: uptime, whenStale: whenStale), &explaining)
     }

@@ -15,6 +15,7 @@ public final class RevocationReplica: Sendable {
     private struct State: Sendable {
         var revocations = Revocations()
         var expiries = ExpiryQueue()
+        var forgetting = ForgettingTime()
         var position: RevocationPosition?
         var confirmedAt: Uptime?
         /// Confirmations sent before it do not count.
@@ -108,11 +109,12 @@ public final class RevocationReplica: Sendable {
         }
     }
 
-    /// Lets go of entries whose `until` is past, at most `stepsMax`, the earliest first.
+    /// Lets go of entries whose `until` is past, at most `stepsMax`, the earliest first. See `ForgettingTime` for a clock that jumps.
     ///
     /// The verifier calls it as it verifies new tokens; a feed may as well.
-    public func prune(now: Instant, stepsMax: Int = 256) {
+    public func prune(now: Instant, uptime: Uptime, stepsMax: Int = 256) {
         state.withLock { state in
+            let now = state.forgetting.time(now: now, uptime: uptime)
             for _ in 0..<max(0, stepsMax) {
                 guard let (until, key) = state.expiries.popFirst(before: now) else { return }
                 state.revocations.remove(key, until: until)

@@ -145,16 +145,16 @@ struct RevocationReplicaTests {
         replica.replace(
             (0..<100).map { entry(.token, Identifier("t\($0)"), until: Instant(seconds: 1_000 + Int64($0))) }, through: position(1),
             sentAt: .zero)
-        replica.prune(now: Instant(seconds: 1_000), stepsMax: 50)
+        replica.prune(now: Instant(seconds: 1_000), uptime: Uptime(nanoseconds: 1_000_000_000_000), stepsMax: 50)
         #expect(replica.current.count == 100, "an entry is in force up to its until")
-        replica.prune(now: Instant(seconds: 1_050), stepsMax: 20)
+        replica.prune(now: Instant(seconds: 1_050), uptime: Uptime(nanoseconds: 1_050_000_000_000), stepsMax: 20)
         #expect(replica.current.count == 80)
         #expect(!replica.current.all.contains { $0.until < Instant(seconds: 1_020) })
-        replica.prune(now: Instant(seconds: 1_050), stepsMax: 1_000)
+        replica.prune(now: Instant(seconds: 1_050), uptime: Uptime(nanoseconds: 1_050_000_000_000), stepsMax: 1_000)
         #expect(replica.current.count == 50)
-        replica.prune(now: Instant(seconds: 5_000), stepsMax: -1)
+        replica.prune(now: Instant(seconds: 5_000), uptime: Uptime(nanoseconds: 5_000_000_000_000), stepsMax: -1)
         #expect(replica.current.count == 50)
-        replica.prune(now: Instant(seconds: 5_000), stepsMax: 50)
+        replica.prune(now: Instant(seconds: 5_000), uptime: Uptime(nanoseconds: 5_000_000_000_000), stepsMax: 50)
         #expect(replica.current.count == 0)
     }
 
@@ -163,9 +163,9 @@ struct RevocationReplicaTests {
         let replica = RevocationReplica()
         replica.enforce([entry(.token, "t", until: Instant(seconds: 10)), entry(.token, "u", until: Instant(seconds: 20))])
         replica.enforce([entry(.token, "t", until: Instant(seconds: 30)), entry(.token, "t", until: Instant(seconds: 5))])
-        replica.prune(now: Instant(seconds: 21), stepsMax: 100)
+        replica.prune(now: Instant(seconds: 21), uptime: Uptime(nanoseconds: 21_000_000_000), stepsMax: 100)
         #expect(replica.current.all.map(\.id) == ["t"])
-        replica.prune(now: Instant(seconds: 31), stepsMax: 100)
+        replica.prune(now: Instant(seconds: 31), uptime: Uptime(nanoseconds: 31_000_000_000), stepsMax: 100)
         #expect(replica.current.count == 0)
     }
 
