@@ -132,7 +132,7 @@ package final class SQLiteDatabase: SQLDatabase {
                 // The pool closes its writer before its readers, and SQLite then leaves the WAL. What is not moved now, on a disk
                 // that is full or broken, is read at the next start.
                 _ = try? pool.barrierWriteWithoutTransaction { try $0.checkpoint(.truncate) }
-                try? pool.close()
+                try? pool.close()  // as above
                 mark.close()
                 lock.release()
                 continuation.resume()
