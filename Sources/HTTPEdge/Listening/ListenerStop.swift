@@ -26,10 +26,11 @@ enum ListenerStop {
         let eventLoop = channel.eventLoop
         // Each step fails only when the loop or the socket is gone, and then there is nothing to lose.
         try? await eventLoop.submit { withSocket(channel, refuseHandshakes) }.get()
-        if handshakeTime > .zero { try? await eventLoop.scheduleTask(in: handshakeTime) {}.futureResult.get() }
+        if handshakeTime > .zero { try? await eventLoop.scheduleTask(in: handshakeTime) {}.futureResult.get() }  // as above
         for _ in 0..<looksMax {
-            // Each look is a turn of the loop, and in each turn the loop accepts some.
-            guard let waits = try? await eventLoop.submit({ withSocket(channel, hasWaiting) ?? false }).get(), waits else { break }  // as above
+            // As above. Each look is a turn of the loop, and in each turn the loop accepts some.
+            let waits = try? await eventLoop.submit { withSocket(channel, hasWaiting) ?? false }.get()
+            if waits != true { break }
         }
         for _ in 0..<turnsOfAcceptance {
             for loop in loops + [eventLoop] { try? await loop.submit {}.get() }  // as above
