@@ -93,7 +93,7 @@ def checked(node):
 
 def configs(minutes):
     """R-22: 200 mutations of the quick start's files."""
-    count = max(40, min(1_000, int(minutes * 400)))
+    count = max(200, min(2_000, int(minutes * 400)))
     r = random.Random(SEED)
     problems, accepted, refused = [], 0, 0
     with Node("log: {level: info}\n") as node:
