@@ -80,8 +80,9 @@ let package = Package(
         .executableTarget(
             name: "gatehouse",
             dependencies: [
-                "AuthCore", "TokenVerification", "Store", "StoreSQL", "StoreSQLite", "TokenKeys", "Accounts", "OAuthServer", "Gateway",
-                "Settings", "HTTPEdge", "ProxyServer", "WebServer", crypto, nioCore, nioPosix,
+                "AuthCore", "TokenVerification", "Store", "StoreSQL", "StoreSQLite", "StorePostgres", "TokenKeys", "Accounts",
+                "OAuthServer",
+                "Gateway", "Settings", "HTTPEdge", "ProxyServer", "WebServer", crypto, nioCore, nioPosix,
             ],
             swiftSettings: settings
         ),
@@ -94,7 +95,8 @@ let package = Package(
         tests("TokenVerificationTests", ["TokenVerification", "AuthCore", crypto, cryptoExtras]),
         // Below the database, for the tests alone: a disk that loses power, fills up and fails.
         .target(name: "CFaultyDisk", path: "Tests/CFaultyDisk", linkerSettings: [.linkedLibrary("sqlite3")]),
-        tests("StoreTests", ["AuthCore", "Store", "StoreSQL", "StoreSQLite", "StorePostgres", "PostgresServer", "CFaultyDisk"]),
+        tests(
+            "StoreTests", ["AuthCore", "Store", "StoreSQL", "StoreSQLite", "StorePostgres", "TestSupport", "PostgresServer", "CFaultyDisk"]),
         tests("SettingsTests", ["AuthCore", "Store", "Settings"]),
         tests("AccountsTests", ["Accounts", "AuthCore", "Store", "CArgon2"]),
         tests("GatewayTests", ["AuthCore", "TokenVerification", "Store", "Gateway", "TestSupport", crypto]),
@@ -108,8 +110,8 @@ let package = Package(
             "FlowTests",
             [
                 "gatehouse", "AuthCore", "Settings", "Store", "StoreSQLite", "HTTPEdge", "TokenKeys", "TokenVerification", "WebServer",
-                "Accounts", "Gateway", "OAuthServer", "ProxyServer", "TestSupport", nioCore, nioPosix,
+                "Accounts", "Gateway", "OAuthServer", "ProxyServer", "StorePostgres", "TestSupport", "PostgresServer", nioCore, nioPosix,
             ]),
-        tests("ProgramTests", ["AuthCore", "gatehouse"]),
+        tests("ProgramTests", ["AuthCore", "gatehouse", "TestSupport", "PostgresServer"]),
     ]
 )

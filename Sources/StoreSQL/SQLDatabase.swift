@@ -94,4 +94,12 @@ package protocol SQLDatabase: Sendable {
 
     func read<Output: Sendable>(_ body: @escaping @Sendable (any SQLConnection) throws(StoreError) -> Output) async throws(StoreError)
         -> Output
+
+    /// Finishes what waits and lets go of everything. Called once, last.
+    func close() async
+
+    #if Faults
+    /// Called before each statement of a writer; what it throws is what the statement failed with.
+    func setFault(_ fault: (@Sendable (String) throws(StoreError) -> Void)?)
+    #endif
 }

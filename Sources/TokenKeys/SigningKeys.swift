@@ -99,6 +99,12 @@ package final class SigningKeys: Sendable {
         return rotation.nextDue(keys, at: now)
     }
 
+    /// Reads the keys that another node has changed, and changes nothing.
+    package func reload() async throws(SigningKeysError) {
+        let (keys, ticket) = try await read()
+        try install(keys, at: environment.now(), ticket: ticket)
+    }
+
     /// What is stored, with a ticket that was drawn before it was read.
     ///
     /// Whoever changes the keys reads after the commit. So a reading with a later ticket than theirs began after their commit and

@@ -13,6 +13,8 @@ struct FeedFollower: Sendable {
 
     /// How often the log is read.
     static let interval = Duration.milliseconds(500)
+    /// The same where nobody tells of changes and other nodes make them.
+    static let pollInterval = Duration.milliseconds(100)
     /// A pause of our own loop above this means that the process slept: nothing is decided before the log was read again.
     static let gapMax = Duration.seconds(1)
     /// The most entries of one read.
@@ -23,7 +25,10 @@ struct FeedFollower: Sendable {
     func committed(_ batch: FeedBatch) { replica.enforce(batch.records.map(RevocationEntry.init)) }
 
     /// Reads what was committed since the last read, or a snapshot when there is no common position.
-    func catchUp(_ store: any RevocationStore) async throws(StoreError) {
+    ///
+    /// - Returns: The numbers of what else is stored, as of this reading.
+    @discardableResult
+    func catchUp(_ store: any RevocationStore) async throws(StoreError) -> StoreVersions {
         let sentAt = environment.uptime()
         while let position = replica.position {
             guard let batch = try await store.revocations(after: FeedPosition(position), limit: FeedFollower.readMax) else { break }
@@ -32,7 +37,7 @@ struct FeedFollower: Sendable {
             if batch.records.count < FeedFollower.readMax {
                 replica.confirm(sentAt: sentAt)
                 replica.prune(now: environment.now(), uptime: environment.uptime())
-                return
+                return batch.versions
             }
         }
         let snapshot = try await store.revocationSnapshot()
@@ -40,6 +45,7 @@ struct FeedFollower: Sendable {
         // From the start on, so that the first jump of the clock is seen as one.
         replica.prune(now: environment.now(), uptime: environment.uptime())
         log(.info, "revocations_snapshot", [("entries", String(snapshot.records.count)), ("epoch", snapshot.position.epoch)])
+        return snapshot.versions
     }
 }
 

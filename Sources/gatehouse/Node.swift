@@ -4,6 +4,7 @@ import Gateway
 import OAuthServer
 import Settings
 import Store
+import StorePostgres
 import StoreSQL
 import StoreSQLite
 import Synchronization
@@ -17,7 +18,9 @@ final class Node: Sendable {
     let environment: Environment
     let log: Log
     let metrics = Metrics()
-    let database: SQLiteDatabase
+    let database: any SQLDatabase
+    /// When the log of revocations is to be looked at.
+    let wake: FeedWake
     let store: SQLStore
     let masterKeys: MasterKeys
     let clientSecrets: ClientSecrets
@@ -33,6 +36,8 @@ final class Node: Sendable {
     let signIn: PasswordSignIn
     /// What is wrong with the store, for the health page.
     let storeProblem = SharedText()
+    /// The number of the signing keys that are held.
+    private let keysVersion = Mutex<Int64>(-1)
     let snapshots: ResourceSnapshots
 
     /// The bytes that the cache of verified tokens may hold.
@@ -47,23 +52,38 @@ final class Node: Sendable {
     ///
     /// - Throws: `StartFailure` with one sentence for the operator.
     static func open(_ settings: ServerSettings, environment: Environment, log: Log) async throws(StartFailure) -> Node {
-        guard case .sqlite(let path) = settings.storage else {
-            throw StartFailure("storage: PostgreSQL is not supported by this version; use sqlite:PATH")
-        }
-        Files.makeFolder(of: path)
         do {
-            let database = try SQLiteDatabase(path: path, uptime: environment.uptime)
-            let node = try await Node(settings, database: database, environment: environment, log: log)
+            let (database, wake) = try openDatabase(settings, environment)
+            let node = try await Node(settings, database: database, wake: wake, environment: environment, log: log)
             try await node.keys.maintain()
-            try await node.feed.catchUp(node.store)
             try await node.reload()
+            try await node.follow()
             return node
         } catch let failure as StartFailure { throw failure } catch StoreError.unusable(let message) { throw StartFailure(message) } catch {
             throw StartFailure("the store cannot be used: \(error)")
         }
     }
 
-    private init(_ settings: ServerSettings, database: SQLiteDatabase, environment: Environment, log: Log) async throws {
+    private static func openDatabase(
+        _ settings: ServerSettings, _ environment: Environment
+    ) throws(StoreError) -> (any SQLDatabase, FeedWake) {
+        switch settings.storage {
+        case .sqlite(let path):
+            Files.makeFolder(of: path)
+            return (try SQLiteDatabase(path: path, uptime: environment.uptime), FeedWake(interval: FeedFollower.interval, listener: nil))
+        case .postgres(let uri):
+            let location = PostgresLocation(uri)
+            let database = try PostgresDatabase(location, connections: settings.storageConnections, uptime: environment.uptime)
+            let direct = settings.storageListen.map { PostgresLocation($0) } ?? (location.isPooled ? nil : location)
+            let interval = direct == nil ? FeedFollower.pollInterval : FeedFollower.interval
+            return (database, FeedWake(interval: interval, listener: direct.map { ($0, environment.uptime) }))
+        }
+    }
+
+    private init(
+        _ settings: ServerSettings, database: any SQLDatabase, wake: FeedWake, environment: Environment, log: Log
+    ) async throws {
+        self.wake = wake
         let issuerID = Identifier(settings.issuer.text)
         let accessTTL = settings.tokens.accessTTL
         verifier = TokenVerifier(
@@ -134,6 +154,20 @@ final class Node: Sendable {
             hasher: try PasswordHasher(parameters: parameters, environment: environment), pool: pool,
             policy: PasswordPolicy(lengthMin: wanted.lengthMin, issuerHost: settings.issuer.host)
         )
+    }
+
+    /// Whether other nodes use the same database.
+    var sharesItsStore: Bool { if case .postgres = settings.storage { true } else { false } }
+
+    /// Reads what has happened in the store since the last time: revocations, and whatever else this node holds of it.
+    func follow() async throws {
+        let versions = try await feed.catchUp(store)
+        if versions.resources > snapshots.version { try await reload() }
+        // Always when another node has changed them: what it signs with the next key must be known here.
+        if keysVersion.withLock({ $0 }) != versions.keys {
+            try await keys.reload()
+            keysVersion.withLock { $0 = versions.keys }
+        }
     }
 
     /// Reads clients and resources anew and swaps the snapshots that decisions are made from.

@@ -34,6 +34,11 @@ struct ResourceLoader: Sendable {
         do { return try await store.appliedDigest() == ResourceFile.digest(files) } catch { throw .store(error) }
     }
 
+    /// Whether any files were applied before.
+    func wasApplied() async throws(Failure) -> Bool {
+        do { return try await store.appliedDigest() != nil } catch { throw .store(error) }
+    }
+
     /// - Returns: What was changed, or would be for a dry run, and warnings.
     func apply(
         _ files: [ResourceFile], prune: Bool, dryRun: Bool, traceID: String

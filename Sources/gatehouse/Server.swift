@@ -8,7 +8,7 @@ import OAuthServer
 import ProxyServer
 import Settings
 import Store
-import StoreSQLite
+import StoreSQL
 import TokenVerification
 import WebServer
 

@@ -3,7 +3,7 @@ import Foundation
 import OAuthServer
 import Settings
 import Store
-import StoreSQLite
+import StoreSQL
 import Testing
 import TokenKeys
 

@@ -4,9 +4,12 @@ import Foundation
 import Gateway
 import HTTPEdge
 import OAuthServer
+import PostgresServer
 import Settings
 import Store
+import StorePostgres
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import gatehouse
@@ -24,30 +27,51 @@ final class TestNode: Sendable {
     static func start(_ settings: [String] = [], resources: String = TestNode.resources) async throws -> TestNode {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("gatehouse-flow-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        return try await TestNode(folder: folder, settings: settings, resources: resources)
+        return try await TestNode(folder: folder, storage: "sqlite:\(folder.path)/gatehouse.db", settings: settings, resources: resources)
     }
 
-    private init(folder: URL, settings: [String], resources: String) async throws {
+    /// Several nodes on one PostgreSQL, with one clock and one master key; the first has applied the resources.
+    static func cluster(_ count: Int, settings: [String] = []) async throws -> [TestNode] {
+        let uri = try await onThread { try PostgresServer.shared().newSchema() }
+        let (clock, key) = (TestClock(), Base64URL.encode(Environment.live.randomBytes(32)))
+        var nodes: [TestNode] = []
+        for _ in 0..<count {
+            let folder = FileManager.default.temporaryDirectory.appendingPathComponent("gatehouse-flow-\(UUID().uuidString)")
+            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+            try Data(uri.utf8).write(to: folder.appendingPathComponent("storage"))
+            try Data(key.utf8).write(to: folder.appendingPathComponent("master.key"))
+            nodes.append(
+                try await TestNode(
+                    folder: folder, storage: "file:\(folder.path)/storage", settings: ["--storage_connections", "4"] + settings,
+                    resources: nodes.isEmpty ? resources : nil, clock: clock))
+        }
+        return nodes
+    }
+
+    private init(
+        folder: URL, storage: String, settings: [String], resources: String?, clock: TestClock = TestClock()
+    ) async throws {
         self.folder = folder
         let file = folder.appendingPathComponent("resources.yaml").path
-        try Data(resources.utf8).write(to: URL(fileURLWithPath: file))
+        try Data((resources ?? "").utf8).write(to: URL(fileURLWithPath: file))
         let arguments =
             [
-                "--storage", "sqlite:\(folder.path)/gatehouse.db", "--master_keys", "file:\(folder.path)/master.key", "--apply", file,
+                "--storage", storage, "--master_keys", "file:\(folder.path)/master.key", "--apply", file,
                 "--passwords.memory_kib", "7168", "--passwords.iterations", "5", "--passwords.threads", "2",
             ] + settings
         let loaded = try SettingsLoading.load(arguments).settings
-        clock = TestClock()
+        self.clock = clock
         var environment = Environment.live
         environment.now = { [clock] in clock.now }
         environment.uptime = { [clock] in clock.uptime }
         node = try await Node.open(loaded, environment: environment, log: .silent)
-        _ = try await node.resources.apply(try node.resources.files(), prune: false, dryRun: false, traceID: "t")
+        if resources != nil { _ = try await node.resources.apply(try node.resources.files(), prune: false, dryRun: false, traceID: "t") }
         try await node.reload()
         shells = Shells(node: node)
     }
 
     deinit {
+        if let database = node.database as? PostgresDatabase { database.closeSoon() }
         // In the temporary directory: what cannot be removed is the system's to clean.
         try? FileManager.default.removeItem(at: folder)
     }

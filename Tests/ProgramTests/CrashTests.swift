@@ -1,6 +1,7 @@
 import AuthCore
 import Foundation
 import Synchronization
+import TestSupport
 import Testing
 
 /// What a client was told, to be held against the server after a crash.

@@ -1,6 +1,7 @@
 import AuthCore
 import Foundation
 import Synchronization
+import TestSupport
 import Testing
 
 @Suite("The log never holds up the server (R-6)", .serialized)

@@ -224,10 +224,3 @@ enum Socket {
         return nil
     }
 }
-
-/// Runs what blocks on a thread of its own, so that the few threads of tasks stay free.
-func onThread<Output: Sendable>(_ body: @escaping @Sendable () throws -> Output) async throws -> Output {
-    try await withCheckedThrowingContinuation { continuation in
-        Thread { continuation.resume(with: Result { try body() }) }.start()
-    }
-}

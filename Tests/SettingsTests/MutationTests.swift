@@ -10,6 +10,8 @@ struct MutationTests {
         let value =
             switch key.name {
             case "listen.control": "unix:/run/g.sock"
+            case "storage": "postgres://db1/gate"
+            case "storage_listen": "postgres://db2/gate"
             case "master_keys": "['env:K']"
             case "apply": "[a.yaml]"
             case "trusted_proxies": "[10.0.0.0/8]"

@@ -1,6 +1,7 @@
 #if Faults
 import AuthCore
 import Store
+import StoreSQL
 import Synchronization
 import Testing
 

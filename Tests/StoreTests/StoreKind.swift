@@ -6,6 +6,7 @@ import StorePostgres
 import StoreSQL
 import StoreSQLite
 import Synchronization
+import TestSupport
 import Testing
 
 /// The databases that the contract runs on, always all of them.
@@ -26,29 +27,11 @@ enum StoreKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
     }
 }
 
-/// A database whose statements can be made to fail.
-protocol TestDatabase: SQLDatabase {
-    func close() async
-    #if Faults
-    func setFault(_ fault: (@Sendable (String) throws(StoreError) -> Void)?)
-    #endif
-}
-
-extension SQLiteDatabase: TestDatabase {}
-extension PostgresDatabase: TestDatabase {}
-
-/// Runs what blocks on a thread that is nobody else's.
-func onThread<Output: Sendable>(_ body: @escaping @Sendable () throws -> Output) async throws -> Output {
-    try await withCheckedThrowingContinuation { continuation in
-        Thread.detachNewThread { continuation.resume(with: Result { try body() }) }
-    }
-}
-
 /// A store with a chosen clock, and the revocations that it told of.
 final class TestStore: Sendable {
     /// Of SQLite; elsewhere one that is empty.
     let folder: URL
-    let database: any TestDatabase
+    let database: any SQLDatabase
     /// As its protocol: the contract knows no driver.
     let store: any Store
 
@@ -63,7 +46,7 @@ final class TestStore: Sendable {
         try await self.init(folder: folder, database: database, limits: limits)
     }
 
-    private init(folder: URL, database: any TestDatabase, limits: StoreLimits) async throws(StoreError) {
+    private init(folder: URL, database: any SQLDatabase, limits: StoreLimits) async throws(StoreError) {
         self.folder = folder
         self.database = database
         let clock = SharedClock()

@@ -93,6 +93,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def answer(self):
         coding, length = self.headers.get("transfer-encoding"), self.headers.get("content-length")
         body = self.chunks() if coding == "chunked" else self.rfile.read(int(length or 0))
+        if coding != "chunked" and len(body) < int(length or 0):
+            self.close_connection = True  # It broke off: no request.
+            return
         self.server.record.add(self.command, self.path, body, [name.lower() for name in self.headers.keys()])
         self.send_response(200)
         self.send_header("content-length", "2")

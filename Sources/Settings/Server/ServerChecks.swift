@@ -23,6 +23,7 @@ struct ServerChecks {
         // Every part is looked at, so that every mistake is found in one run.
         let issuer = issuer()
         let storage = storage()
+        let storageListen = storageListen(storage)
         let listeners = listeners()
         let keys = masterKeys(storage)
         let trustedProxies = trustedProxies()
@@ -31,7 +32,9 @@ struct ServerChecks {
             guard let issuer, let storage, let listeners, let keys else { return nil }
             warn(issuer, listeners)
             return ServerSettings(
-                issuer: issuer, listeners: listeners, storage: storage, masterKeys: keys, applyFiles: resolved.texts("apply"),
+                issuer: issuer, listeners: listeners, storage: storage, storageListen: storageListen,
+                storageConnections: Int(clamping: try resolved.integer("storage_connections")), masterKeys: keys,
+                applyFiles: resolved.texts("apply"),
                 tokens: try tokens(),
                 keys: ServerSettings.Keys(
                     rotateEvery: try resolved.duration("keys.rotate_every"), jwksMaxAge: try resolved.duration("keys.jwks_max_age")
@@ -75,6 +78,23 @@ struct ServerChecks {
         guard case .secret(let text)? = resolved.entry("storage")?.value else { return nil }
         do { return try StorageLocation(text.exposed, base: base) } catch {
             problem("storage", error.message, allowed: "sqlite:PATH or postgres://USER@HOST/DATABASE")
+            return nil
+        }
+    }
+
+    private mutating func storageListen(_ storage: StorageLocation?) -> Secret<String>? {
+        guard case .secret(let text)? = resolved.entry("storage_listen")?.value else { return nil }
+        guard case .postgres? = storage else {
+            if storage != nil { problem("storage_listen", "is for PostgreSQL alone; \"storage\" names another database") }
+            return nil
+        }
+        do throws(StorageLocation.Fault) {
+            guard case .postgres(let uri) = try StorageLocation(text.exposed, base: base) else {
+                throw StorageLocation.Fault(message: "is no postgres://…")
+            }
+            return uri
+        } catch {
+            problem("storage_listen", error.message, allowed: "postgres://USER@HOST/DATABASE")
             return nil
         }
     }

@@ -48,6 +48,18 @@ package enum ServerKeys {
             + "with a password should use."
     )
 
+    package static let postgres: [SettingKey] = [
+        SettingKey(
+            "storage_listen", .secret, default: nil,
+            "For PostgreSQL behind a pooler (`pooled=1` in `storage`): a `postgres://…` that reaches the server directly, to hear of changes of "
+                + "other nodes at once. Without it they are looked for ten times a second."
+        ),
+        SettingKey(
+            "storage_connections", .integer(1...256), default: "16",
+            "Connections of this node to PostgreSQL, and so its transactions at a time."
+        ),
+    ]
+
     package static let masterKeys = SettingKey(
         "master_keys", .list(.secret), default: "file:data/master.key",
         "Keys of 32 bytes in base64url: the first encrypts, all decrypt. For SQLite, a single `file:` that does not exist is made on first "
@@ -133,7 +145,7 @@ package enum ServerKeys {
 
     /// The table, in the order in which it is shown.
     package static let all: [SettingKey] =
-        [issuer] + listeners + [storage, masterKeys, apply] + lifetimes + server + passwords
+        [issuer] + listeners + [storage] + postgres + [masterKeys, apply] + lifetimes + server + passwords
 
     private static func days(_ count: Int64) -> Duration { .seconds(count * 86_400) }
     private static func minutes(_ count: Int64) -> Duration { .seconds(count * 60) }

@@ -73,6 +73,9 @@ package struct ServerSettings: Sendable {
     package let issuer: Issuer
     package let listeners: Listeners
     package let storage: StorageLocation
+    /// A connection URI for notifications, where `storage` cannot carry them.
+    package let storageListen: Secret<String>?
+    package let storageConnections: Int
     package let masterKeys: MasterKeys
     /// Paths of resource files.
     package let applyFiles: [String]

@@ -45,11 +45,13 @@ enum ServeCommand {
         return 0
     }
 
-    /// Resource files are applied at start unless they are what was applied last.
+    /// Resource files are applied at start unless they are what was applied last. Into a database that nodes share they go only while
+    /// nothing was ever applied: the files of one machine do not undo what an operator has applied for all.
     private static func applyAtStart(_ node: Node) async throws(StartFailure) {
         do throws(ResourceLoader.Failure) {
             let files = try node.resources.files()
             if files.isEmpty { return }
+            if node.sharesItsStore, try await node.resources.wasApplied() { return }
             if try await node.resources.isApplied(files) { return }
             try await apply(files, node)
         } catch {
@@ -64,6 +66,7 @@ enum ServeCommand {
 
     /// After SIGHUP, or when a file has changed: a faulty file is reported and changes nothing.
     static func reapply(_ node: Node) async {
+        if node.sharesItsStore { return node.log(.info, "resources_kept", [("message", "the database is shared: use gatehouse apply")]) }
         do throws(ResourceLoader.Failure) {
             let files = try node.resources.files()
             if files.isEmpty { return }
@@ -145,6 +148,7 @@ private struct Upkeep: Sendable {
 
     func run() async {
         await withTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { await node.wake.run() }
             tasks.addTask { await followRevocations() }
             tasks.addTask { await rotateKeys() }
             tasks.addTask { await watchFiles() }
@@ -153,14 +157,13 @@ private struct Upkeep: Sendable {
 
     private func followRevocations() async {
         var last = node.environment.uptime()
-        while !Task.isCancelled {
-            try? await Task.sleep(for: FeedFollower.interval)  // ends early when cancelled
+        for await _ in node.wake.wakes {
             let now = node.environment.uptime()
             // The machine slept, or the process was stopped: nothing that was known counts until the log was read again.
             if now - last > FeedFollower.gapMax { node.verifier.revocations.distrust(since: last) }
             last = now
             do {
-                try await node.feed.catchUp(node.store)
+                try await node.follow()
                 node.storeProblem.set(nil)
             } catch {
                 node.storeProblem.set("\(error)")

@@ -1,6 +1,7 @@
 import AuthCore
 import Foundation
 import Store
+import StoreSQL
 import StoreSQLite
 import Testing
 

@@ -1,0 +1,101 @@
+import AuthCore
+import Foundation
+import Store
+import Testing
+import TokenKeys
+
+@testable import gatehouse
+
+/// Several nodes on one PostgreSQL are one Gatehouse. Each node is called directly, and follows the others when a test says so.
+@Suite("Several nodes on PostgreSQL")
+struct ClusterTests {
+    @Test("sign in on one, validate on another, refresh on a third; a revocation on one is refused by all")
+    func oneGatehouse() async throws {
+        let nodes = try await TestNode.cluster(3)
+        for node in nodes { try await node.node.follow() }
+        let login = await nodes[0].login()
+        #expect(login.status == 200)
+        #expect(await nodes[1].isValid(login.text("access_token")))
+        let refreshed = await nodes[2].refresh(login.text("refresh_token"))
+        #expect(refreshed.status == 200)
+        #expect(await nodes[1].logout(refreshed.text("refresh_token")).status == 204)
+        // Where it was revoked, at once.
+        #expect(await nodes[1].validate(refreshed.text("access_token")).text("reason") == "revoked")
+        for node in nodes {
+            try await node.node.follow()
+            for token in [login.text("access_token"), refreshed.text("access_token")] {
+                #expect(await node.validate(token).text("reason") == "revoked")
+            }
+            #expect(await node.refresh(refreshed.text("refresh_token")).error == "invalid_grant")
+        }
+    }
+
+    @Test("of 64 callers with one refresh token on three nodes one rotates it, and nobody is logged out (R-2)")
+    func refreshRace() async throws {
+        let nodes = try await TestNode.cluster(3)
+        for node in nodes { try await node.node.follow() }
+        let token = await nodes[0].login().text("refresh_token")
+        let answers = await withTaskGroup(of: Answer.self) { group in
+            for number in 0..<64 { group.addTask { await nodes[number % 3].refresh(token) } }
+            return await group.reduce(into: [Answer]()) { $0.append($1) }
+        }
+        #expect(answers.allSatisfy { $0.status == 200 })
+        #expect(Set(answers.map { $0.text("refresh_token") }).count == 1)
+    }
+
+    @Test("failures on every node count together (BF-02, I9)")
+    func lockout() async throws {
+        let nodes = try await TestNode.cluster(3, settings: ["--lockout.free_attempts", "6"])
+        for node in nodes { try await node.node.follow() }
+        var statuses: [Int] = []
+        for number in 0..<9 { statuses.append(await nodes[number % 3].login(password: "wrong-password-here").status) }
+        #expect(statuses == [401, 401, 401, 401, 401, 401, 429, 429, 429])
+        #expect(await nodes[0].login().status == 429)
+    }
+
+    @Test("a role that one node narrows is narrow on all: a node that has not heard of it issues nothing wider")
+    func narrowing() async throws {
+        let nodes = try await TestNode.cluster(2)
+        for node in nodes { try await node.node.follow() }
+        let before = await nodes[1].login()
+        #expect(before.text("scope").contains("orders:write"))
+        let narrower = TestNode.resources.replacingOccurrences(
+            of: "customer: [\"orders:read\", \"orders:write\"]", with: "customer: [\"orders:read\"]")
+        #expect(await nodes[0].apply(narrower).status == 200)
+        // The second node has not looked yet.
+        let after = await nodes[1].login()
+        #expect(after.status == 200)
+        #expect(!after.text("scope").contains("orders:write"))
+        let refreshed = await nodes[1].refresh(before.text("refresh_token"))
+        #expect(refreshed.status == 200)
+        #expect(!refreshed.text("scope").contains("orders:write"))
+        try await nodes[1].node.follow()
+        #expect(await nodes[1].validate(before.text("access_token")).text("reason") == "revoked")
+    }
+
+    @Test("routes and clients that one node is given reach the others")
+    func resources() async throws {
+        let nodes = try await TestNode.cluster(2)
+        for node in nodes { try await node.node.follow() }
+        #expect(nodes[1].gateway("GET", "/new", headers: []) == "404 no_route")
+        let more = TestNode.resources + "\n  - {name: new, match: {path: /new}, upstream: \"http://127.0.0.1:7001\", require: none}\n"
+        #expect(await nodes[0].apply(more).status == 200)
+        try await nodes[1].node.follow()
+        #expect(nodes[1].gateway("GET", "/new", headers: []) == "forward")
+    }
+
+    @Test("a key that is revoked on one node is refused by the others, and both go on under the same one")
+    func keys() async throws {
+        let nodes = try await TestNode.cluster(2)
+        for node in nodes { try await node.node.follow() }
+        #expect(nodes[0].node.keys.published.body == nodes[1].node.keys.published.body)
+        let token = await nodes[1].login().text("access_token")
+        let active = try #require(nodes[0].node.keys.records.first { $0.state == .active })
+        #expect(await nodes[0].post("/admin/keys/\(active.id)/revoke", "{}", to: .control).status == 200)
+        try await nodes[1].node.follow()
+        #expect(await !nodes[1].isValid(token))
+        let next = await nodes[1].login().text("access_token")
+        #expect(await nodes[0].isValid(next))
+        #expect(nodes[0].node.keys.published.body == nodes[1].node.keys.published.body)
+    }
+}
