@@ -127,6 +127,17 @@ package struct LockoutPolicy: Sendable {
         }
     }
 
+    /// The password was not looked at, because the server had no time: nobody has learnt anything, and the try is taken back.
+    package func notEvaluated(_ ticket: Ticket, _ records: inout [ThrottleRecord?], at now: Instant) {
+        for place in ticket.counted where records.indices.contains(place) {
+            let refunded = rule(place).refunded(records[place], at: now)
+            let isKnowledge = place == Place.known || place == Place.device
+            // That a source is known outlasts its failures.
+            records[place] =
+                refunded ?? (isKnowledge ? ThrottleRecord(failures: 0, windowStartedAt: now, blockedUntil: LockoutRule.never) : nil)
+        }
+    }
+
     /// The sign-in is complete, every factor of it: the failures in a row are over, and the source and the device are known from now
     /// on. The source's count over all accounts loses only this try, or an attacker with one account of their own could clear it.
     package func succeeded(_ ticket: Ticket, _ records: inout [ThrottleRecord?], at now: Instant) {

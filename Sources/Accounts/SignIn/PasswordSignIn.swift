@@ -60,12 +60,13 @@ package struct PasswordSignIn: Sendable {
             case .delayed(let until): return .throttled(until - now)
             case .exhausted: return .throttled(PasswordSignIn.exhaustedWait)
             }
+            let lockout = lockout
             let verification: PasswordHashing.Verification
             do {
                 verification = try await hashing.verify(
                     attempt.password, against: account?.isDisabled == false ? account?.passwordHash : nil)
             } catch {
-                // The try stays counted: whoever floods the pool gains no tries by it.
+                try await store.throttle(keys) { records in lockout.notEvaluated(ticket, &records, at: now) }
                 guard case .overloaded(let wait) = error else { return .overloaded(.seconds(1)) }
                 return .overloaded(wait)
             }

@@ -23,6 +23,9 @@ enum ServeCommand {
         log(.debug, "open_files", [("limit", String(files.limit)), ("connections_max", String(files.wide.connectionsMax))])
         try checkMode(of: settings)
         let node = try await Node.open(settings, environment: environment, log: log)
+        if node.sharesItsStore {
+            log(.warning, "storage_incomplete", [("message", "PostgreSQL is not complete in this version; see docs/reliability.md")])
+        }
         try await applyAtStart(node)
         let server = try await Server.start(node, files: files)
         log(.info, "ready", [("issuer", settings.issuer.text), ("version", VersionCommand.version)])

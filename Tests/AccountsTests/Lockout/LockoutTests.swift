@@ -28,6 +28,10 @@ private final class Counters {
         transaction(keys) { success ? policy.succeeded(ticket, &$0, at: now) : policy.failed(ticket, &$0, at: now) }
     }
 
+    func takeBack(_ keys: LockoutKeys, _ ticket: LockoutPolicy.Ticket, at now: Instant) {
+        transaction(keys) { policy.notEvaluated(ticket, &$0, at: now) }
+    }
+
     /// One try from beginning to end; whether it was evaluated.
     func attempt(_ keys: LockoutKeys, success: Bool, at now: Instant) -> Bool {
         guard case .allowed(let ticket) = attempt(keys, at: now) else { return false }
@@ -145,6 +149,30 @@ struct LockoutPolicyTests {
         #expect(counters.records == before)
         #expect(counters.attempt(keys("198.51.100.2"), success: true, at: start + .seconds(1)))
         #expect(counters.records["account:a1"] == nil)
+    }
+
+    @Test("a try that the server had no time for is taken back: an overload locks nobody out, and forgets nobody")
+    func notEvaluated() {
+        let counters = Counters()
+        #expect(counters.attempt(keys("198.51.100.1"), success: true, at: start))
+        let known = counters.records
+        for number in 0..<200 {
+            let source = number % 2 == 0 ? "198.51.100.1" : "198.51.100.9"
+            guard case .allowed(let ticket) = counters.attempt(keys(source), at: start) else {
+                Issue.record("try \(number) was held back")
+                return
+            }
+            counters.takeBack(keys(source), ticket, at: start)
+        }
+        #expect(counters.records == known)
+        // Those that were evaluated stay counted beside it.
+        for _ in 0..<4 { #expect(counters.attempt(keys("198.51.100.9"), success: false, at: start)) }
+        guard case .allowed(let ticket) = counters.attempt(keys("198.51.100.9"), at: start) else {
+            Issue.record("the fifth try was held back")
+            return
+        }
+        counters.takeBack(keys("198.51.100.9"), ticket, at: start)
+        #expect(counters.records["account:a1"]?.failures == 4)
     }
 
     @Test("one source that tries many accounts is slowed down, and one account of its own does not clear that")
