@@ -93,7 +93,7 @@ let package = Package(
         tests("HTTPEdgeTests", ["AuthCore", "HTTPEdge", nioCore, nioPosix, nioEmbedded, nioHTTP1, nioTLS]),
         tests("ProxyServerTests", ["AuthCore", "Gateway", "HTTPEdge", "ProxyServer", nioCore, nioPosix, nioEmbedded, nioTLS]),
         tests("TokenKeysTests", ["AuthCore", "Store", "TokenKeys"]),
-        tests("OAuthServerTests", ["AuthCore", "Store", "TokenKeys", "OAuthServer"]),
+        tests("OAuthServerTests", ["AuthCore", "Store", "TokenKeys", "OAuthServer", crypto]),
         tests(
             "FlowTests",
             [

@@ -222,4 +222,12 @@ struct LoginFlowTests {
         for _ in 0..<3 { #expect(await test.login().status == 503) }
         #expect(await test.login().status == 429)
     }
+
+    @Test("an unknown name goes the same way through the hashing as a known one (PW-11)")
+    func unknownHashes() async throws {
+        let test = try await TestNode.start()
+        test.node.hashing.stop()
+        #expect(await test.login("alice").status == 503)
+        #expect(await test.login("nobody").status == 503)
+    }
 }
