@@ -105,7 +105,7 @@ let package = Package(
             "ProxyServerTests",
             ["AuthCore", "Gateway", "HTTPEdge", "ProxyServer", "TestSupport", nioCore, nioPosix, nioEmbedded, nioTLS]),
         tests("TokenKeysTests", ["AuthCore", "Store", "TokenKeys", "TokenVerification"]),
-        tests("OAuthServerTests", ["AuthCore", "Store", "TokenKeys", "OAuthServer"]),
+        tests("OAuthServerTests", ["AuthCore", "Store", "TokenKeys", "OAuthServer", crypto]),
         tests(
             "FlowTests",
             [

@@ -275,4 +275,12 @@ struct LoginFlowTests {
         test.node.hashing.stop()
         for _ in 0..<10 { #expect(await test.login().status == 503) }
     }
+
+    @Test("an unknown name goes the same way through the hashing as a known one (PW-11)")
+    func unknownHashes() async throws {
+        let test = try await TestNode.start()
+        test.node.hashing.stop()
+        #expect(await test.login("alice").status == 503)
+        #expect(await test.login("nobody").status == 503)
+    }
 }

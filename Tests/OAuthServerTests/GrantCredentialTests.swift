@@ -1,4 +1,5 @@
 import AuthCore
+import Crypto
 import OAuthServer
 import Store
 import Testing
@@ -55,6 +56,20 @@ struct GrantCredentialTests {
         #expect(!read.isAuthentic(for: grant(secret: 6), issuer: "https://i", keys: keys))
         #expect(!read.isAuthentic(for: grant(client: "c2"), issuer: "https://i", keys: keys))
         #expect(!read.isAuthentic(for: grant(2), issuer: "https://i", keys: keys))
+    }
+
+    @Test("each byte of the MAC counts, whoever can make the tag (TK-22)")
+    func wholeMAC() throws {
+        let keys = try keys(1)
+        let bytes = try #require(Base64URL.decode(Array(make(grant(), keys: keys).exposed.utf8.dropFirst(4))))
+        for index in 26..<58 {
+            var altered = Array(bytes.dropLast(8))
+            altered[index] ^= 1
+            // The tag is right again, as somebody with the master key alone could make it.
+            altered += HMAC<SHA256>.authenticationCode(for: altered, using: keys.subkey(.grantTags)).prefix(8)
+            let read = try #require(GrantCredential(Secret("ghr_" + Base64URL.encode(altered)), keys: keys))
+            #expect(!read.isAuthentic(for: grant(), issuer: "https://i", keys: keys), "byte \(index)")
+        }
     }
 
     @Test("another master key reads nothing; an old one still does")

@@ -84,7 +84,11 @@ final class SharedClock: Sendable {
 final class SharedBatches: Sendable {
     private let value = Mutex<[FeedBatch]>([])
     var all: [FeedBatch] { value.withLock { $0 } }
-    func append(_ batch: FeedBatch) { value.withLock { $0.append(batch) } }
+    func append(_ batch: FeedBatch) {
+        // Takes its time on the writer's own thread, so that an answer that does not wait for it is found out.
+        usleep(2_000)
+        value.withLock { $0.append(batch) }
+    }
 }
 
 extension TestStore {

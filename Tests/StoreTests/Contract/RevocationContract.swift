@@ -58,6 +58,16 @@ struct RevocationContract {
         #expect(try await test.store.revocationSnapshot().records.map(\.kind) == [.key])
     }
 
+    @Test("an entry is kept for as long as leeway may let the last token pass (R-7)", arguments: StoreKind.allCases)
+    func margin(_ kind: StoreKind) async throws {
+        let test = try await kind.open()
+        let (session, grant) = try await test.openSession(try await test.account("alice"))
+        _ = try await test.store.end(session.id, owner: nil, at: test.now, event: test.event())
+        let ids = test.revoked.map { $0.id }
+        #expect(ids == [session.id, grant.id])
+        for record in test.revoked { #expect(record.until == test.now + .seconds(600 + 120)) }
+    }
+
     @Test("one token is revoked by its id until it would have expired", arguments: StoreKind.allCases)
     func token(_ kind: StoreKind) async throws {
         let test = try await kind.open()
