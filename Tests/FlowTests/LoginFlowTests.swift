@@ -283,4 +283,13 @@ struct LoginFlowTests {
         #expect(await test.login("alice").status == 503)
         #expect(await test.login("nobody").status == 503)
     }
+
+    @Test("a try is counted before its password is hashed: one that is held back costs no hash (BF-03, PW-10)")
+    func countedFirst() async throws {
+        let test = try await TestNode.start(["--lockout.free_attempts", "3"])
+        for _ in 0..<3 { #expect(await test.login(password: "wrong-password-here").status == 401) }
+        // From now on no hash is made at all.
+        test.node.hashing.stop()
+        #expect(await test.login().status == 429)
+    }
 }
