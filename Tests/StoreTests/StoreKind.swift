@@ -66,6 +66,7 @@ final class TestStore: Sendable {
     var now: Instant { sharedClock.now }
     func advance(_ duration: Duration) { sharedClock.advance(duration) }
     var batches: [FeedBatch] { sharedBatches.all }
+    var toldApart: Int { sharedBatches.toldApart }
     var revoked: [RevocationRecord] { batches.flatMap(\.records) }
 
     deinit {
@@ -85,10 +86,15 @@ final class SharedBatches: Sendable {
     private let value = Mutex<[FeedBatch]>([])
     var all: [FeedBatch] { value.withLock { $0 } }
     func append(_ batch: FeedBatch) {
-        // Takes its time on the writer's own thread, so that an answer that does not wait for it is found out.
-        usleep(2_000)
+        // A task of its own would be one that the answer does not wait for, however often it happens to be the quicker one.
+        let isInTask = withUnsafeCurrentTask { $0 != nil }
+        if isInTask { inTasks.withLock { $0 += 1 } }
         value.withLock { $0.append(batch) }
     }
+
+    private let inTasks = Mutex(0)
+    /// Batches that were not told by the writer's own thread, before it answers.
+    var toldApart: Int { inTasks.withLock { $0 } }
 }
 
 extension TestStore {

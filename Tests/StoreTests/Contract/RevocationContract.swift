@@ -25,6 +25,7 @@ struct RevocationContract {
             last = batch.position.sequence
         }
         #expect(last == 64)
+        #expect(test.toldApart == 0)
     }
 
     @Test("what comes after a position is what a reader missed; an unknown position means a snapshot", arguments: StoreKind.allCases)
