@@ -25,6 +25,7 @@ final class PostgresConnection: SQLConnection {
     static let statementTimeMax = Duration.seconds(6)
     /// The most statements that stay prepared; the product has fewer.
     private static let preparedMax = 512
+    private static let isOpen = Int32(CONNECTION_OK)
 
     private let connection: OpaquePointer
     private let isPooled: Bool
@@ -47,6 +48,7 @@ final class PostgresConnection: SQLConnection {
     ///   (a server that only reads, as a standby or a returned primary, is passed over), time limits, keep-alive.
     /// - Throws: `.unavailable` with what libpq says, which never holds the password.
     init(_ location: PostgresLocation, uptime: @escaping @Sendable () -> Uptime) throws(StoreError) {
+        if let problem = pq_load() { throw .unusable("PostgreSQL: " + String(cString: problem)) }
         let settings: [(String, String)] = [
             ("application_name", "gatehouse"), ("target_session_attrs", "read-write"), ("connect_timeout", "2"),
             ("tcp_user_timeout", "3000"),
@@ -58,13 +60,13 @@ final class PostgresConnection: SQLConnection {
         let opened = (names.map { UnsafePointer($0) } + [nil]).withUnsafeBufferPointer { names in
             (values.map { UnsafePointer($0) } + [nil]).withUnsafeBufferPointer { values in
                 // The 1 lets the URI of `dbname` be taken apart; what it says overrides what stands before it.
-                PQconnectdbParams(names.baseAddress, values.baseAddress, 1)
+                pq_connectdbParams(names.baseAddress, values.baseAddress, 1)
             }
         }
         guard let opened else { throw .unavailable("out of memory") }
-        guard PQstatus(opened) == CONNECTION_OK else {
-            defer { PQfinish(opened) }
-            throw .unavailable("PostgreSQL: " + PostgresConnection.sentence(PQerrorMessage(opened)))
+        guard pq_status(opened) == PostgresConnection.isOpen else {
+            defer { pq_finish(opened) }
+            throw .unavailable("PostgreSQL: " + PostgresConnection.sentence(pq_errorMessage(opened)))
         }
         self.connection = opened
         self.isPooled = location.isPooled
@@ -85,13 +87,13 @@ final class PostgresConnection: SQLConnection {
             }
             timeline = facts[0][1]
         } catch {
-            PQfinish(opened)
+            pq_finish(opened)
             throw error
         }
-        PQsetNoticeProcessor(opened, { _, _ in }, nil)
+        pq_setNoticeProcessor(opened, { _, _ in }, nil)
     }
 
-    deinit { PQfinish(connection) }
+    deinit { pq_finish(connection) }
 
     // MARK: transactions
 
@@ -118,10 +120,10 @@ final class PostgresConnection: SQLConnection {
     func commit() -> CommitOutcome {
         do {
             return try send("COMMIT") {
-                PQsendQuery(connection, $0)
+                pq_sendQuery(connection, $0)
             } read: { result in
                 // The commit of a failed transaction is a rollback, and says so only here.
-                String(cString: PQcmdStatus(result)) == "COMMIT"
+                String(cString: pq_cmdStatus(result)) == "COMMIT"
                     ? .committed : .failed(.unavailable("PostgreSQL rolled the transaction back"))
             }
         } catch {
@@ -148,7 +150,7 @@ final class PostgresConnection: SQLConnection {
     }
 
     func execute(_ sql: String, _ arguments: [SQLValue]) throws(StoreError) -> Int {
-        try perform(sql, arguments) { (result) throws(StoreError) in Int(String(cString: PQcmdTuples(result))) ?? 0 }
+        try perform(sql, arguments) { (result) throws(StoreError) in Int(String(cString: pq_cmdTuples(result))) ?? 0 }
     }
 
     private func perform<Output>(
@@ -162,9 +164,9 @@ final class PostgresConnection: SQLConnection {
         return try bound.withPointers { (values, lengths, formats) throws(StoreError) in
             try send(statement ?? PostgresDialect.numbered(sql)) { text in
                 if statement != nil {
-                    PQsendQueryPrepared(connection, text, Int32(arguments.count), values, lengths, formats, 1)
+                    pq_sendQueryPrepared(connection, text, Int32(arguments.count), values, lengths, formats, 1)
                 } else {
-                    PQsendQueryParams(connection, text, Int32(arguments.count), nil, values, lengths, formats, 1)
+                    pq_sendQueryParams(connection, text, Int32(arguments.count), nil, values, lengths, formats, 1)
                 }
             } read: { (result) throws(StoreError) in
                 try read(result)
@@ -181,7 +183,7 @@ final class PostgresConnection: SQLConnection {
         }
         let name = "s\(prepared.count)"
         try send(PostgresDialect.numbered(sql)) {
-            PQsendPrepare(connection, name, $0, 0, nil)
+            pq_sendPrepare(connection, name, $0, 0, nil)
         } read: { _ in
             ()
         }
@@ -192,10 +194,10 @@ final class PostgresConnection: SQLConnection {
     /// Statements without arguments, in the text form; the answer of the last.
     private func rows(_ sql: String) throws(StoreError) -> [[String]] {
         try send(sql) {
-            PQsendQuery(connection, $0)
+            pq_sendQuery(connection, $0)
         } read: { result in
-            (0..<PQntuples(result)).map { row in
-                (0..<PQnfields(result)).map { PQgetisnull(result, row, $0) == 1 ? "" : String(cString: PQgetvalue(result, row, $0)) }
+            (0..<pq_ntuples(result)).map { row in
+                (0..<pq_nfields(result)).map { pq_getisnull(result, row, $0) == 1 ? "" : String(cString: pq_getvalue(result, row, $0)) }
             }
         }
     }
@@ -213,17 +215,17 @@ final class PostgresConnection: SQLConnection {
         let deadline = uptime()
         var last: Result<Output, StoreError>?
         while true {
-            while PQisBusy(connection) == 1 { try wait(since: deadline) }
-            guard let result = PQgetResult(connection) else { break }
-            defer { PQclear(result) }
+            while pq_isBusy(connection) == 1 { try wait(since: deadline) }
+            guard let result = pq_getResult(connection) else { break }
+            defer { pq_clear(result) }
             if case .failure? = last { continue }
-            switch PQresultStatus(result) {
+            switch Int(pq_resultStatus(result)) {
             case PGRES_COMMAND_OK, PGRES_TUPLES_OK, PGRES_EMPTY_QUERY:
                 last = Result { () throws(StoreError) in try read(result) }
             default: last = .failure(failure(result))
             }
         }
-        if PQstatus(connection) != CONNECTION_OK { throw lost() }
+        if pq_status(connection) != PostgresConnection.isOpen { throw lost() }
         guard let last else { throw lost() }
         return try last.get()
     }
@@ -234,23 +236,23 @@ final class PostgresConnection: SQLConnection {
             isBroken = true
             throw .unavailable("PostgreSQL does not answer")
         }
-        var descriptor = pollfd(fd: PQsocket(connection), events: Int16(POLLIN), revents: 0)
+        var descriptor = pollfd(fd: pq_socket(connection), events: Int16(POLLIN), revents: 0)
         if descriptor.fd < 0 { throw lost() }
         _ = poll(&descriptor, 1, Int32(clamping: left.wholeMilliseconds + 1))
-        if PQconsumeInput(connection) == 0 { throw lost() }
+        if pq_consumeInput(connection) == 0 { throw lost() }
     }
 
     private func lost() -> StoreError {
         isBroken = true
-        return .unavailable("PostgreSQL: " + PostgresConnection.sentence(PQerrorMessage(connection)))
+        return .unavailable("PostgreSQL: " + PostgresConnection.sentence(pq_errorMessage(connection)))
     }
 
     /// What a failed statement means, by the class of its SQLSTATE (PostgreSQL, appendix A).
     private func failure(_ result: OpaquePointer) -> StoreError {
-        let state = PQresultErrorField(result, Int32(UInt8(ascii: "C"))).map { String(cString: $0) } ?? ""
-        let message = PostgresConnection.sentence(PQresultErrorField(result, Int32(UInt8(ascii: "M"))))
+        let state = pq_resultErrorField(result, Int32(UInt8(ascii: "C"))).map { String(cString: $0) } ?? ""
+        let message = PostgresConnection.sentence(pq_resultErrorField(result, Int32(UInt8(ascii: "M"))))
         lastState = state
-        if PQstatus(connection) != CONNECTION_OK { isBroken = true }
+        if pq_status(connection) != PostgresConnection.isOpen { isBroken = true }
         switch state.prefix(2) {
         // The data, a constraint, the statement: none of these is cured by waiting.
         case "22", "23", "42", "2B", "44": return .corrupt("PostgreSQL says: \(message) (\(state))")
@@ -277,17 +279,17 @@ final class PostgresConnection: SQLConnection {
     func waitForNotification(_ timeout: Duration) throws(StoreError) -> Bool {
         var came = false
         func collect() {
-            while let notification = PQnotifies(connection) {
+            while let notification = pq_notifies(connection) {
                 came = true
-                PQfreemem(notification)
+                pq_freemem(notification)
             }
         }
         collect()
         if came { return true }
-        var descriptor = pollfd(fd: PQsocket(connection), events: Int16(POLLIN), revents: 0)
+        var descriptor = pollfd(fd: pq_socket(connection), events: Int16(POLLIN), revents: 0)
         if descriptor.fd < 0 { throw lost() }
         _ = poll(&descriptor, 1, Int32(clamping: timeout.wholeMilliseconds))
-        if PQconsumeInput(connection) == 0 { throw lost() }
+        if pq_consumeInput(connection) == 0 { throw lost() }
         collect()
         return came
     }

@@ -52,6 +52,8 @@ final class CommitMark: Sendable {
         return CommitMark(descriptor: descriptor)
     }
 
+    static func isCounted(in database: Database) throws -> Bool { try database.tableExists("driver_commits") }
+
     static func create(in database: Database) throws {
         try database.execute(sql: "CREATE TABLE driver_commits (database BIGINT NOT NULL, number BIGINT NOT NULL)")
         try database.execute(sql: "INSERT INTO driver_commits (database, number) VALUES (random(), 0)")
@@ -77,6 +79,8 @@ final class CommitMark: Sendable {
     }
 
     static func verify(_ database: Database, path: String, against mark: Value?) throws {
+        // From before commits were counted: there is nothing to compare, and the count begins.
+        if mark == nil, try !isCounted(in: database) { return }
         let row = try Row.fetchOne(database, sql: "SELECT database, number FROM driver_commits")
         guard let row else { throw StoreError.unusable("\(path) is damaged: it has no count of commits") }
         guard let mark else { return }

@@ -70,6 +70,12 @@ package final class SQLiteDatabase: SQLDatabase {
             // DatabasePool turns on WAL with synchronous = NORMAL, after prepareDatabase: FULL is set where it stays.
             try pool.writeWithoutTransaction { database in
                 try database.execute(sql: "PRAGMA synchronous = FULL")
+                if try !CommitMark.isCounted(in: database) {
+                    try database.inTransaction {
+                        try CommitMark.create(in: database)
+                        return .commit
+                    }
+                }
                 // In the place of SQLite's automatic checkpoints: see `moveLog`.
                 logPages.follow(database)
             }

@@ -523,3 +523,11 @@ int faulty_disk_survive(faulty_disk *disk, uint64_t seed, const char *folder) {
     pthread_mutex_unlock(&lock);
     return status;
 }
+
+int faulty_execute(const char *path, const char *sql) {
+    sqlite3 *database;
+    int result = sqlite3_open_v2(path, &database, SQLITE_OPEN_READWRITE, NULL);
+    if (result == SQLITE_OK) result = sqlite3_exec(database, sql, NULL, NULL, NULL);
+    sqlite3_close(database);
+    return result;
+}

@@ -1,4 +1,5 @@
 import AuthCore
+import CFaultyDisk
 import Foundation
 import Store
 import StoreSQL
@@ -111,5 +112,20 @@ struct SQLiteTests {
             try await store.append(AuditEvent(.signIn, at: Instant(seconds: 1), source: "test", traceID: "t"))
             await database.close()
         }
+    }
+
+    @Test("a database from before commits were counted is opened, and counted from then on")
+    func uncounted() async throws {
+        let test = try await StoreKind.sqlite.open()
+        _ = try await test.account("alice")
+        await test.database.close()
+        let path = test.folder.appendingPathComponent("gatehouse.db").path
+        try FileManager.default.removeItem(atPath: path + ".commits")
+        #expect(faulty_execute(path, "DROP TABLE driver_commits") == 0)
+        let opened = try await TestStore(folder: test.folder)
+        #expect(try await opened.store.account(canonicalName: "alice", canonicalEmail: nil) != nil)
+        _ = try await opened.account("bob")
+        #expect(FileManager.default.fileExists(atPath: path + ".commits"))
+        await opened.database.close()
     }
 }

@@ -62,4 +62,7 @@ int faulty_disk_survive(faulty_disk *disk, uint64_t seed, const char *folder);
 /// The next number of the generator that decides all this (SplitMix64).
 uint64_t faulty_disk_random(uint64_t *state);
 
+/// Runs statements on a database by itself, on the ordinary disk. - Returns: SQLite's result.
+int faulty_execute(const char *path, const char *sql);
+
 #endif
