@@ -1,0 +1,75 @@
+import AuthCore
+import Foundation
+import PostgresServer
+import TestSupport
+import Testing
+
+/// Real programs on one PostgreSQL (RELIABILITY R-23 and the first part of R-19).
+@Suite("Several programs on one PostgreSQL", .serialized)
+struct ClusterProgramTests {
+    /// Folders of nodes that share a database and a master key.
+    private func folders(_ count: Int) throws -> [URL] {
+        let uri = try PostgresServer.shared().newSchema()
+        let key = Base64URL.encode((0..<32).map { _ in UInt8.random(in: 0...255) })
+        return try (0..<count).map { _ in
+            let folder = try Program.newFolder()
+            try Data(uri.utf8).write(to: folder.appendingPathComponent("storage"))
+            let file = folder.appendingPathComponent("master.key")
+            try Data(key.utf8).write(to: file)
+            try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: file.path)
+            let settings = Program.settings.replacingOccurrences(of: "sqlite:gatehouse.db", with: "file:storage")
+            try Data((settings + "\nstorage_connections: 4\n").utf8).write(to: folder.appendingPathComponent("gatehouse.yaml"))
+            return folder
+        }
+    }
+
+    private func login(_ program: Program) -> JSONObject {
+        program.send("POST", "/login", #"{"username":"alice","password":"correct-horse-battery"}"#)?.json ?? JSONObject()
+    }
+
+    private func isValid(_ token: String, at program: Program) -> Bool? {
+        program.send("POST", "/validate", "{\"token\":\"\(token)\"}")?.json["valid"]?.bool
+    }
+
+    @Test("what one revokes the other refuses at once: the notification wakes it, not the interval", .timeLimit(.minutes(2)))
+    func propagation() async throws { try await onThread { try self.checkPropagation() } }
+
+    private func checkPropagation() throws {
+        let programs = try folders(2).map { try Program(folder: $0) }
+        var milliseconds: [Double] = []
+        for _ in 0..<20 {
+            let tokens = login(programs[0])
+            let access = try #require(tokens["access_token"]?.string)
+            #expect(isValid(access, at: programs[1]) == true)
+            let refresh = try #require(tokens["refresh_token"]?.string)
+            #expect(programs[0].exchange("POST", "/logout", "{\"refresh_token\":\"\(refresh)\"}") != nil)
+            let answered = DispatchTime.now()
+            while isValid(access, at: programs[1]) == true, milliseconds.count < 1_000 { usleep(200) }
+            milliseconds.append(Double(DispatchTime.now().uptimeNanoseconds - answered.uptimeNanoseconds) / 1e6)
+            #expect(isValid(access, at: programs[0]) == false)
+        }
+        let sorted = milliseconds.sorted()
+        // By the interval alone it would be 250 in the middle.
+        #expect(sorted[10] < 100, "\(sorted)")
+
+    }
+
+    @Test("a node that is killed is not missed, and knows when it returns what was revoked meanwhile (I3)", .timeLimit(.minutes(2)))
+    func killed() async throws { try await onThread { try self.checkKilled() } }
+
+    private func checkKilled() throws {
+        let folders = try folders(2)
+        let (first, second) = (try Program(folder: folders[0]), try Program(folder: folders[1]))
+        let tokens = login(first)
+        let (access, refresh) = (tokens["access_token"]?.string ?? "", tokens["refresh_token"]?.string ?? "")
+        first.kill(SIGKILL)
+        #expect(isValid(access, at: second) == true)
+        let refreshed = second.send("POST", "/token/refresh", "{\"refresh_token\":\"\(refresh)\"}")
+        #expect(refreshed?.status == 200)
+        let next = refreshed?.json["refresh_token"]?.string ?? ""
+        #expect(second.exchange("POST", "/logout", "{\"refresh_token\":\"\(next)\"}") != nil)
+        let returned = try Program(folder: folders[0])
+        #expect(isValid(access, at: returned) == false)
+        #expect(returned.send("POST", "/token/refresh", "{\"refresh_token\":\"\(next)\"}")?.status == 401)
+    }
+}
