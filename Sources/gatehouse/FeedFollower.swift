@@ -15,8 +15,6 @@ struct FeedFollower: Sendable {
     static let interval = Duration.milliseconds(500)
     /// The same where nobody tells of changes and other nodes make them.
     static let pollInterval = Duration.milliseconds(100)
-    /// A pause of our own loop above this means that the process slept: nothing is decided before the log was read again.
-    static let gapMax = Duration.seconds(1)
     /// The most entries of one read.
     static let readMax = 1_000
 

@@ -1,6 +1,7 @@
 import AuthCore
 import StorePostgres
 import Synchronization
+import TokenVerification
 
 /// When the follower looks into the store: at an interval, and at once when another node says so.
 final class FeedWake: Sendable {
@@ -18,12 +19,25 @@ final class FeedWake: Sendable {
         self.listener = listener.map { PostgresListener($0.location, uptime: $0.uptime) { continuation.yield() } }
     }
 
-    /// Feeds `wakes` until the task is cancelled.
-    func run() async {
+    /// How often the process shows that it runs: well within the gap that means it did not.
+    static let beatInterval = Duration.milliseconds(200)
+
+    /// Feeds `wakes`, and notices when the process did not run, until the task is cancelled.
+    func run(_ replica: RevocationReplica, uptime: @Sendable () -> Uptime) async {
         listener?.start()
+        var (beatAt, wokeAt) = (uptime(), uptime())
+        replica.beat(at: beatAt)
         while !Task.isCancelled {
-            try? await Task.sleep(for: interval)  // ends early when cancelled
-            continuation.yield()
+            try? await Task.sleep(for: min(interval, FeedWake.beatInterval))  // ends early when cancelled
+            let now = uptime()
+            // Before the beat, which ends the doubt: nothing that was known counts until the log was read again.
+            if now - beatAt > RevocationReplica.gapMax { replica.distrust(since: now) }
+            replica.beat(at: now)
+            beatAt = now
+            if now - wokeAt >= interval {
+                wokeAt = now
+                continuation.yield()
+            }
         }
         listener?.stop()
         continuation.finish()

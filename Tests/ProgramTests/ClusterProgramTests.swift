@@ -54,6 +54,36 @@ struct ClusterProgramTests {
 
     }
 
+    @Test("a node that was frozen refuses what was revoked meanwhile, from its first answer on (R-19)", .timeLimit(.minutes(2)))
+    func frozen() async throws { try await onThread { try self.checkFrozen() } }
+
+    private func checkFrozen() throws {
+        let programs = try folders(2).map { try Program(folder: $0) }
+        for _ in 0..<8 {
+            let tokens = login(programs[0])
+            let access = try #require(tokens["access_token"]?.string)
+            let refresh = try #require(tokens["refresh_token"]?.string)
+            #expect(isValid(access, at: programs[0]) == true)
+            let body = "{\"token\":\"\(access)\"}"
+            let head = "POST /validate HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\n"
+            let request = Array("\(head)content-length: \(body.utf8.count)\r\n\r\n\(body)".utf8)
+            let connection = try #require(Socket.connected(to: programs[0].authPort))
+            programs[0].signal(SIGSTOP)
+            // One thread takes the signal and stops the others: until then they go on.
+            try wait { programs[0].threadStates.allSatisfy { $0 == "T" } }
+            #expect(programs[1].exchange("POST", "/logout", "{\"refresh_token\":\"\(refresh)\"}") != nil)
+            // The question waits in the socket when the program goes on.
+            _ = request.withUnsafeBytes { Foundation.send(connection, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+            // A child that stops or goes on ends a sleep early.
+            let frozenAt = DispatchTime.now()
+            while DispatchTime.now().uptimeNanoseconds - frozenAt.uptimeNanoseconds < 1_400_000_000 { usleep(50_000) }
+            programs[0].signal(SIGCONT)
+            let answer = Socket.exchange([], on: connection).flatMap(Program.parse)
+            #expect(answer?.json["valid"]?.bool != true, "\(String(describing: answer))")
+            try wait { isValid(access, at: programs[0]) == false }
+        }
+    }
+
     @Test("a node that is killed is not missed, and knows when it returns what was revoked meanwhile (I3)", .timeLimit(.minutes(2)))
     func killed() async throws { try await onThread { try self.checkKilled() } }
 

@@ -130,6 +130,16 @@ final class Program: @unchecked Sendable {
     var isRunning: Bool { process.isRunning }
     var processIdentifier: Int32 { process.processIdentifier }
 
+    /// The state of each thread, as proc(5) has it: `T` for stopped.
+    var threadStates: [Substring] {
+        let folder = "/proc/\(process.processIdentifier)/task"
+        let threads = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        return threads.compactMap { thread in
+            let text = try? String(contentsOfFile: "\(folder)/\(thread)/stat", encoding: .utf8)
+            return text?.split(separator: ")").last?.split(separator: " ").first
+        }
+    }
+
     var log: String { (try? String(contentsOf: folder.appendingPathComponent("log.jsonl"), encoding: .utf8)) ?? "" }
 
     /// Runs a command of the binary in the folder and returns what it printed.
@@ -223,4 +233,10 @@ enum Socket {
         close(descriptor)
         return nil
     }
+}
+
+/// Until `condition` holds; ten seconds at the most.
+func wait(_ condition: () -> Bool) throws {
+    for _ in 0..<500 where !condition() { usleep(20_000) }
+    try #require(condition())
 }

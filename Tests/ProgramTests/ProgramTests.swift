@@ -65,11 +65,6 @@ struct ProgramTests {
         program.kill(SIGTERM)
     }
 
-    private func wait(_ condition: () -> Bool) throws {
-        for _ in 0..<500 where !condition() { usleep(20_000) }
-        try #require(condition())
-    }
-
     @Test("SIGTERM drains: no request in flight fails (R-14)", .timeLimit(.minutes(1)))
     func drain() async throws { try await onThread { try self.checkDrain() } }
 

@@ -132,7 +132,7 @@ public final class TokenVerifier: Sendable {
                 "expiry", now < token.expiresAt + rules.leeway, expected: "after \(now.seconds) − \(rules.leeway.wholeSeconds)",
                 found: "\(token.expiresAt.seconds)")
         else { return .refuse(.expired) }
-        let (revoked, age) = revocations.look { (revocations, confirmedAt) in
+        let (revoked, age) = revocations.look(at: moment.uptime) { (revocations, confirmedAt) in
             (revocations.entry(against: token), confirmedAt.map { moment.uptime - $0 })
         }
         guard

@@ -18,6 +18,8 @@ public final class RevocationReplica: Sendable {
         var forgetting = ForgettingTime()
         var position: RevocationPosition?
         var confirmedAt: Uptime?
+        /// When the process last showed that it runs.
+        var beatAt: Uptime?
         /// Confirmations sent before it do not count.
         var distrustedSince: Uptime?
 
@@ -101,6 +103,13 @@ public final class RevocationReplica: Sendable {
         }
     }
 
+    /// The process runs. From the first call on, a gap above `gapMax` means that it did not: it was stopped, or the machine slept, and
+    /// whoever decides within the first moments after it, before anybody could `distrust`, is told so by `look`.
+    public func beat(at uptime: Uptime) { state.withLock { $0.beatAt = uptime } }
+
+    /// The longest time between two beats that is no gap.
+    public static let gapMax = Duration.seconds(1)
+
     /// Counts as stale until something is confirmed that was sent at `since` or later: after a gap in the feed's own loop.
     public func distrust(since: Uptime) {
         state.withLock { state in
@@ -122,9 +131,12 @@ public final class RevocationReplica: Sendable {
         }
     }
 
-    /// Reads both parts of a decision at once.
-    func look<Result>(_ body: (Revocations, _ confirmedAt: Uptime?) -> Result) -> Result {
-        let (revocations, confirmedAt) = state.withLock { ($0.revocations, $0.confirmedAt) }
-        return body(revocations, confirmedAt)
+    /// Reads all parts of a decision at once.
+    ///
+    /// - Parameter uptime: Now. Nothing is confirmed when the last beat lies too far before it.
+    func look<Result>(at uptime: Uptime, _ body: (Revocations, _ confirmedAt: Uptime?) -> Result) -> Result {
+        let (revocations, confirmedAt, beatAt) = state.withLock { ($0.revocations, $0.confirmedAt, $0.beatAt) }
+        let slept = beatAt.map { uptime - $0 > RevocationReplica.gapMax } ?? false
+        return body(revocations, slept ? nil : confirmedAt)
     }
 }

@@ -151,7 +151,7 @@ private struct Upkeep: Sendable {
 
     func run() async {
         await withTaskGroup(of: Void.self) { tasks in
-            tasks.addTask { await node.wake.run() }
+            tasks.addTask { await node.wake.run(node.verifier.revocations, uptime: node.environment.uptime) }
             tasks.addTask { await followRevocations() }
             tasks.addTask { await rotateKeys() }
             tasks.addTask { await watchFiles() }
@@ -159,12 +159,7 @@ private struct Upkeep: Sendable {
     }
 
     private func followRevocations() async {
-        var last = node.environment.uptime()
         for await _ in node.wake.wakes {
-            let now = node.environment.uptime()
-            // The machine slept, or the process was stopped: nothing that was known counts until the log was read again.
-            if now - last > FeedFollower.gapMax { node.verifier.revocations.distrust(since: last) }
-            last = now
             do {
                 try await node.follow()
                 node.storeProblem.set(nil)
