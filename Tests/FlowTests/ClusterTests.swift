@@ -98,4 +98,29 @@ struct ClusterTests {
         #expect(await nodes[0].isValid(next))
         #expect(nodes[0].node.keys.published.body == nodes[1].node.keys.published.body)
     }
+
+    @Test("a NUL in what strangers send, which PostgreSQL cannot hold, is refused as on SQLite and never a fault of ours (IN-04)")
+    func nul() async throws {
+        let sqlite = try await TestNode.start()
+        let postgres = try await TestNode.cluster(1)[0]
+        for test in [sqlite, postgres] { try await test.node.follow() }
+        let nul = "\\u0000"
+        for body in [
+            #"{"username":"a\#(nul)b","password":"x"}"#, #"{"username":"a\#(nul)@b.example","password":"x"}"#,
+            #"{"username":"alice","password":"x\#(nul)"}"#, #"{"username":"alice","password":"x","client_id":"a\#(nul)"}"#,
+            #"{"username":"alice","password":"x","scope":"a\#(nul)"}"#, #"{"username":"alice","password":"x","audience":"a\#(nul)"}"#,
+        ] {
+            let (wanted, found) = (await sqlite.post("/login", body), await postgres.post("/login", body))
+            #expect(wanted.status == found.status && wanted.error == found.error, "\(body): \(wanted.status) and \(found.status)")
+            #expect((400...429).contains(found.status), "\(body): \(found.status)")
+        }
+        for path in ["/sessions/a%00", "/sessions/%00"] {
+            let tokens = [
+                await sqlite.login(more: #","scope":"gatehouse:account""#), await postgres.login(more: #","scope":"gatehouse:account""#),
+            ]
+            let wanted = await sqlite.send("DELETE", path, headers: sqlite.bearer(tokens[0].text("access_token")))
+            let found = await postgres.send("DELETE", path, headers: postgres.bearer(tokens[1].text("access_token")))
+            #expect(wanted.status == found.status && (400..<500).contains(found.status), "\(path): \(wanted.status) and \(found.status)")
+        }
+    }
 }
