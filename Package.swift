@@ -110,7 +110,7 @@ let package = Package(
             "FlowTests",
             [
                 "gatehouse", "AuthCore", "Settings", "Store", "StoreSQLite", "HTTPEdge", "TokenKeys", "TokenVerification", "WebServer",
-                "Accounts", "Gateway", "OAuthServer", "ProxyServer", "StorePostgres", "TestSupport", "PostgresServer", nioCore, nioPosix,
+                "Accounts", "Gateway", "OAuthServer", "ProxyServer", "StorePostgres", "StoreSQL", "TestSupport", "PostgresServer", nioCore, nioPosix,
             ]),
         tests("ProgramTests", ["AuthCore", "gatehouse", "TestSupport", "PostgresServer"]),
     ]

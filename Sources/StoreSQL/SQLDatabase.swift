@@ -63,10 +63,12 @@ package struct SQLDialect: Sendable {
     package let migrationLock: String?
     /// Run in each transaction that revokes or changes what other nodes hold: tells them, after the commit, to look.
     package let wake: String?
+    /// The database's own clock, as it is at that moment: milliseconds since 1970.
+    package let databaseTime: String
 
     package init(
         lockingClause: String, skipLockedClause: String, bytesType: String, textType: String, serialKey: String, feedEpoch: String,
-        migrationLock: String?, wake: String?
+        migrationLock: String?, wake: String?, databaseTime: String
     ) {
         self.lockingClause = lockingClause
         self.skipLockedClause = skipLockedClause
@@ -76,6 +78,7 @@ package struct SQLDialect: Sendable {
         self.feedEpoch = feedEpoch
         self.migrationLock = migrationLock
         self.wake = wake
+        self.databaseTime = databaseTime
     }
 }
 

@@ -14,7 +14,8 @@ internal import Synchronization
 package final class SQLiteDatabase: SQLDatabase {
     package let dialect = SQLDialect(
         lockingClause: "", skipLockedClause: "", bytesType: "BLOB", textType: "TEXT", serialKey: "INTEGER PRIMARY KEY AUTOINCREMENT",
-        feedEpoch: "epoch", migrationLock: nil, wake: nil
+        feedEpoch: "epoch", migrationLock: nil, wake: nil,
+        databaseTime: "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
     )
 
     /// The most writers that share a commit.

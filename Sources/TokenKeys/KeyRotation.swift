@@ -4,8 +4,8 @@ package import Store
 /// When keys change, as a pure plan over what is stored (RFC 7517; SECURITY.md of this repository, "Keys").
 ///
 /// The published set always holds the key that signs and the one after it, so that an emergency can switch at once. A
-/// key signs only after it has been published for longer than anybody may cache the set; it stays published until the
-/// last token that it signed has expired.
+/// key signs only after it has been published for longer than anybody may cache the set and every live node has
+/// acknowledged it; it stays published until the last token that it signed has expired.
 package struct KeyRotation: Sendable {
     package var algorithm: String
     package var rotateEvery: Duration
@@ -37,33 +37,38 @@ package struct KeyRotation: Sendable {
 
     /// What the keys should be now.
     ///
-    /// - Parameter spares: New keys in state `next`, of which the plan takes as many as it needs (at most 2).
-    package func plan(_ keys: [SigningKeyRecord], at now: Instant, for reason: Reason, spares: [SigningKeyRecord]) -> [SigningKeyRecord] {
+    /// - Parameters:
+    ///   - spares: New keys in state `next`, of which the plan takes as many as it needs (at most 2).
+    ///   - areAcknowledged: Whether every live node verifies with `keys` already. Until then nothing new signs, unless nothing
+    ///     else can.
+    package func plan(
+        _ keys: [SigningKeyRecord], at now: Instant, for reason: Reason, spares: [SigningKeyRecord], areAcknowledged: Bool = true
+    ) -> [SigningKeyRecord] {
         var keys = keys
         var spares = spares[...]
         if case .revoke(let id) = reason, let index = keys.firstIndex(where: { $0.id == id }) {
             keys[index].state = .revoked
             keys[index].publishedUntil = now
         }
-        func firstIndex(_ state: SigningKeyRecord.State) -> Int? {
-            keys.firstIndex { $0.state == state && $0.algorithm.isSameBytes(as: algorithm) }
+        let active = keys.firstIndex { $0.state == .active }
+        var next: Int? { keys.firstIndex { $0.state == .next } }
+        // Another algorithm was chosen: a key of the old one that has not signed yet never will.
+        for index in keys.indices where keys[index].state == .next && !keys[index].algorithm.isSameBytes(as: algorithm) {
+            keys[index].state = .retired
+            keys[index].publishedUntil = now
         }
-        // Another algorithm was chosen: the keys of the old one sign no more.
-        for index in keys.indices where keys[index].state == .active && !keys[index].algorithm.isSameBytes(as: algorithm) {
-            retire(&keys[index], at: now)
-        }
-        if firstIndex(.next) == nil, let spare = spares.popFirst() { keys.append(spare) }
-        if let active = firstIndex(.active), let next = firstIndex(.next) {
-            let isDue = reason == .rotate || (keys[active].activatedAt ?? now) + rotateEvery <= now
-            if isDue, keys[next].publishedAt + jwksMaxAge + clockBound <= now {
+        if next == nil, let spare = spares.popFirst() { keys.append(spare) }
+        if let active, let next {
+            let isDue = reason == .rotate || isOutdated(keys[active]) || (keys[active].activatedAt ?? now) + rotateEvery <= now
+            if isDue, areAcknowledged, keys[next].publishedAt + jwksMaxAge + clockBound <= now {
                 retire(&keys[active], at: now)
                 activate(&keys[next], at: now)
             }
-        } else if let next = firstIndex(.next) {
+        } else if let next {
             // The first start, or the signing key was revoked: waiting would mean that nobody can sign in.
             activate(&keys[next], at: now)
         }
-        if firstIndex(.next) == nil, let spare = spares.popFirst() { keys.append(spare) }
+        if next == nil, let spare = spares.popFirst() { keys.append(spare) }
         return keys
     }
 
@@ -72,7 +77,8 @@ package struct KeyRotation: Sendable {
         guard let active = keys.first(where: { $0.state == .active }), let next = keys.first(where: { $0.state == .next }) else {
             return now
         }
-        return max((active.activatedAt ?? now) + rotateEvery, next.publishedAt + jwksMaxAge + clockBound)
+        let usable = next.publishedAt + jwksMaxAge + clockBound
+        return isOutdated(active) ? usable : max((active.activatedAt ?? now) + rotateEvery, usable)
     }
 
     /// From when on the next key may sign, because nobody can have a set without it any more.
@@ -88,6 +94,9 @@ package struct KeyRotation: Sendable {
         case .revoked: false
         }
     }
+
+    /// Whether the key is of an algorithm that was chosen before. It goes on signing until its successor may.
+    private func isOutdated(_ key: SigningKeyRecord) -> Bool { !key.algorithm.isSameBytes(as: algorithm) }
 
     private func retire(_ key: inout SigningKeyRecord, at now: Instant) {
         key.state = .retired

@@ -89,7 +89,9 @@ package final class SigningKeys: Sendable {
             let spares = try spares(at: now, count: 2)
             let rotation = rotation
             do {
-                keys = try await store.changeSigningKeys(event: event) { rotation.plan($0, at: now, for: reason, spares: spares) }
+                keys = try await store.changeSigningKeys(event: event) { keys, areAcknowledged in
+                    rotation.plan(keys, at: now, for: reason, spares: spares, areAcknowledged: areAcknowledged)
+                }
             } catch { throw .store(error) }
             // Read anew: another change may have been committed after this one, and its caller have heard of it before us. If that
             // cannot be done now, what was just written is the best that is known.
@@ -99,9 +101,13 @@ package final class SigningKeys: Sendable {
         return rotation.nextDue(keys, at: now)
     }
 
-    /// Reads the keys that another node has changed, and changes nothing.
+    /// Reads the keys that another node has changed. Changes nothing, unless none of them signs: then somebody must begin.
     package func reload() async throws(SigningKeysError) {
         let (keys, ticket) = try await read()
+        guard keys.contains(where: { $0.state == .active }) else {
+            try await maintain()
+            return
+        }
         try install(keys, at: environment.now(), ticket: ticket)
     }
 
@@ -216,7 +222,7 @@ extension SigningKeys.Published {
 extension KeyRotation {
     /// Whether new keys are needed, which take time to make.
     func lacksKeys(_ keys: [SigningKeyRecord]) -> Bool {
-        !keys.contains { $0.state == .active && $0.algorithm.isSameBytes(as: algorithm) }
+        !keys.contains { $0.state == .active }
             || !keys.contains { $0.state == .next && $0.algorithm.isSameBytes(as: algorithm) }
     }
 }

@@ -43,6 +43,7 @@ enum Main {
         Command(names: ["client"], usage: ClientCommand.usage, summary: "programs", run: ClientCommand.run),
         Command(names: ["session"], usage: SessionCommand.usage, summary: "sign-ins", run: SessionCommand.run),
         Command(names: ["key"], usage: KeyCommand.usage, summary: "signing keys", run: KeyCommand.run),
+        Command(names: ["node"], usage: NodeCommand.usage, summary: "the servers that share a database", run: NodeCommand.run),
         Command(names: ["audit"], usage: "[--user NAME] [--limit N]", summary: "security events, newest first", run: AuditCommand.run),
         Command(
             names: ["token"], usage: "explain TOKEN [--audience A] [--scope S]", summary: "each check of a token, in order",

@@ -38,7 +38,10 @@ final class Node: Sendable {
     let storeProblem = SharedText()
     /// The number of the signing keys that are held.
     private let keysVersion = Mutex<Int64>(-1)
+    private let lastEpoch = Mutex<String?>(nil)
     let snapshots: ResourceSnapshots
+    /// Among the nodes that share the store, if it can be shared.
+    let presence: NodePresence?
 
     /// The bytes that the cache of verified tokens may hold.
     static let cacheBytesMax = 33_554_432
@@ -55,6 +58,8 @@ final class Node: Sendable {
         do {
             let (database, wake) = try openDatabase(settings, environment)
             let node = try await Node(settings, database: database, wake: wake, environment: environment, log: log)
+            // Before the keys are read: from now on nobody uses a key that this node does not know.
+            try await node.presence?.tell(node.store, keysVersion: nil)
             try await node.keys.maintain()
             try await node.reload()
             try await node.follow()
@@ -128,6 +133,8 @@ final class Node: Sendable {
             failuresMax: settings.lockout.failuresMax
         )
         signIn = PasswordSignIn(store: store, hashing: hashing, lockout: lockout, log: log)
+        let isShared = if case .postgres = settings.storage { true } else { false }
+        presence = isShared ? NodePresence(settings, environment: environment, log: log) : nil
         self.settings = settings
         self.environment = environment
         self.log = log
@@ -157,18 +164,35 @@ final class Node: Sendable {
     }
 
     /// Whether other nodes use the same database.
-    var sharesItsStore: Bool { if case .postgres = settings.storage { true } else { false } }
+    var sharesItsStore: Bool { presence != nil }
 
     /// Reads what has happened in the store since the last time: revocations, and whatever else this node holds of it.
     func follow() async throws {
-        let versions = try await feed.catchUp(store)
+        var versions = try await feed.catchUp(store)
+        if isAnotherHistory() {
+            try await store.raiseVersions(above: StoreVersions(resources: snapshots.version, keys: keysVersion.withLock { $0 }))
+            versions = try await feed.catchUp(store)
+        }
         if versions.resources > snapshots.version { try await reload() }
         // Always when another node has changed them: what it signs with the next key must be known here.
         if keysVersion.withLock({ $0 }) != versions.keys {
             try await keys.reload()
             keysVersion.withLock { $0 = versions.keys }
+            try await report()
         }
     }
+
+    /// Whether the log is another one than when this was last asked: the database may have lost what this node has read.
+    private func isAnotherHistory() -> Bool {
+        guard let epoch = verifier.revocations.position?.epoch else { return false }
+        return lastEpoch.withLock { last in
+            defer { last = epoch }
+            return last.map { !$0.isSameBytes(as: epoch) } ?? false
+        }
+    }
+
+    /// Tells the nodes that share the store that this one runs, and which signing keys it verifies with.
+    func report() async throws(StoreError) { try await presence?.tell(store, keysVersion: keysVersion.withLock { $0 }) }
 
     /// Reads clients and resources anew and swaps the snapshots that decisions are made from.
     func reload() async throws(StoreError) { try await snapshots.reload(from: store) }

@@ -3,6 +3,13 @@ import NIOCore
 
 /// The environment variables of this process.
 enum ProcessEnvironment {
+    /// The name of this machine, for people.
+    static var hostName: String {
+        var name = [CChar](repeating: 0, count: 256)
+        guard gethostname(&name, name.count - 1) == 0 else { return "unknown" }
+        return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
     /// The processors that this process may use: its affinity (`taskset`, a container's `cpuset`) and the quota of its control group.
     ///
     /// Two event loops that share one processor keep each other waiting for whole time slices, milliseconds each.

@@ -102,6 +102,8 @@ final class Server: Sendable {
         }
         await proxy.close()
         node.hashing.stop()
+        // Nobody waits for this node any more; when it cannot be said, its row runs out.
+        if let presence = node.presence { try? await node.store.leave(presence.id) }
         await node.database.close()
         // Nothing is left to fail: every connection is closed.
         try? await group.shutdownGracefully()

@@ -1,8 +1,11 @@
 import AuthCore
 import Foundation
 import Store
+import StoreSQL
 import Testing
 import TokenKeys
+import TokenVerification
+import WebServer
 
 @testable import gatehouse
 
@@ -97,6 +100,86 @@ struct ClusterTests {
         let next = await nodes[1].login().text("access_token")
         #expect(await nodes[0].isValid(next))
         #expect(nodes[0].node.keys.published.body == nodes[1].node.keys.published.body)
+    }
+
+    @Test("no node meets a token under a key that it has not read: the next key waits until every live node has it (JK-03, R-3)")
+    func acknowledgedKeys() async throws {
+        let nodes = try await TestNode.cluster(2)
+        for node in nodes { try await node.node.follow() }
+        func rotate() async throws -> Int {
+            try await nodes[0].node.follow()
+            return await nodes[0].post("/admin/keys/rotate", "{}", to: .control).status
+        }
+        nodes[0].clock.advance(.seconds(303))
+        #expect(try await rotate() == 200, "both have read the next key since the start")
+        // Now the second one lags: it has not read the key that is published since.
+        nodes[0].clock.advance(.seconds(3_000))
+        #expect(try await rotate() == 409)
+        #expect(try await rotate() == 409)
+        try await nodes[1].node.follow()
+        #expect(try await rotate() == 200)
+        let token = await nodes[0].login().text("access_token")
+        // It has not followed since: it knows the key because it acknowledged it.
+        nodes[1].node.verifier.revocations.confirm(sentAt: nodes[1].clock.uptime)
+        #expect(await nodes[1].isValid(token))
+        // One that is gone is not waited for.
+        nodes[0].clock.advance(.seconds(3_000))
+        #expect(try await rotate() == 409)
+        try await nodes[0].node.store.leave(try #require(nodes[1].node.presence).id)
+        #expect(try await rotate() == 200)
+    }
+
+    @Test("a key that is revoked in an emergency does not wait for a node that lags")
+    func revokedWithoutAcknowledgement() async throws {
+        let nodes = try await TestNode.cluster(2)
+        for node in nodes { try await node.node.follow() }
+        for _ in 0..<2 {
+            let active = try #require(nodes[0].node.keys.records.first { $0.state == .active })
+            #expect(await nodes[0].post("/admin/keys/\(active.id)/revoke", "{}", to: .control).status == 200)
+        }
+        #expect(await nodes[0].login().status == 200)
+    }
+
+    @Test("a node whose clock is more than 2 s off the database's is not ready, and is again when it agrees")
+    func clock() async throws {
+        let node = try await TestNode.cluster(1)[0]
+        func problem() async throws -> String? {
+            try await node.node.report()
+            return node.node.health.parts.first { $0.name == "clock" }?.problem
+        }
+        let apart = Environment.live.now() - node.clock.now
+        #expect(try await problem() != nil, "the tests' clock stands in another year")
+        #expect(await node.send("GET", "/health/ready", to: .admin).status == 503)
+        node.clock.jump(to: apart)
+        #expect(try await problem() == nil)
+        // Well beyond and well within the bound: the machine of the tests may be slow.
+        node.clock.jump(to: apart + .seconds(30))
+        #expect(try await problem()?.contains("ahead") == true)
+        node.clock.jump(to: apart - .seconds(30))
+        #expect(try await problem()?.contains("behind") == true)
+        node.clock.jump(to: apart)
+        #expect(try await problem() == nil)
+    }
+
+    @Test("another issuer on the same database refuses to start; another setting that tokens rest on is told once")
+    func settingsAgree() async throws {
+        await #expect(throws: StartFailure.self) {
+            _ = try await TestNode.cluster(2, last: ["--issuer", "http://127.0.0.1:9999"])
+        }
+        let told = Lines()
+        let nodes = try await TestNode.cluster(2, last: ["--tokens.access_ttl", "7m"], log: told.log)
+        for _ in 0..<3 { try await nodes[1].node.report() }
+        let lines = told.all.filter { $0.contains("settings_differ") }
+        #expect(lines.count == 1 && lines[0].contains("tokens.access_ttl") && lines[0].contains("7m") && lines[0].contains("10m"), "\(lines)")
+    }
+
+    @Test("the nodes are listed for the operator")
+    func listed() async throws {
+        let nodes = try await TestNode.cluster(3)
+        let answer = await nodes[1].send("GET", "/admin/nodes", headers: [], to: .control)
+        let listed = answer.json["nodes"]?.array?.compactMap(\.object) ?? []
+        #expect(Set(listed.compactMap { $0["id"]?.string }) == Set(nodes.compactMap { $0.node.presence?.id.text }))
+        #expect(listed.allSatisfy { $0["live"]?.bool == true && $0["version"]?.string == VersionCommand.version })
     }
 
     @Test("a NUL in what strangers send, which PostgreSQL cannot hold, is refused as on SQLite and never a fault of ours (IN-04)")

@@ -31,25 +31,33 @@ final class TestNode: Sendable {
     }
 
     /// Several nodes on one PostgreSQL, with one clock and one master key; the first has applied the resources.
-    static func cluster(_ count: Int, settings: [String] = []) async throws -> [TestNode] {
+    ///
+    /// - Parameters:
+    ///   - settings: Of all of them.
+    ///   - last: Further ones, of the last.
+    ///   - log: Of the last.
+    static func cluster(
+        _ count: Int, settings: [String] = [], last: [String] = [], log: Log = .silent
+    ) async throws -> [TestNode] {
         let uri = try await onThread { try PostgresServer.shared().newSchema() }
         let (clock, key) = (TestClock(), Base64URL.encode(Environment.live.randomBytes(32)))
         var nodes: [TestNode] = []
-        for _ in 0..<count {
+        for number in 0..<count {
+            let isLast = number == count - 1
             let folder = FileManager.default.temporaryDirectory.appendingPathComponent("gatehouse-flow-\(UUID().uuidString)")
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
             try Data(uri.utf8).write(to: folder.appendingPathComponent("storage"))
             try Data(key.utf8).write(to: folder.appendingPathComponent("master.key"))
             nodes.append(
                 try await TestNode(
-                    folder: folder, storage: "file:\(folder.path)/storage", settings: ["--storage_connections", "4"] + settings,
-                    resources: nodes.isEmpty ? resources : nil, clock: clock))
+                    folder: folder, storage: "file:\(folder.path)/storage", settings: ["--storage_connections", "4"] + settings + (isLast ? last : []),
+                    resources: nodes.isEmpty ? resources : nil, clock: clock, log: isLast ? log : .silent))
         }
         return nodes
     }
 
     private init(
-        folder: URL, storage: String, settings: [String], resources: String?, clock: TestClock = TestClock()
+        folder: URL, storage: String, settings: [String], resources: String?, clock: TestClock = TestClock(), log: Log = .silent
     ) async throws {
         self.folder = folder
         let file = folder.appendingPathComponent("resources.yaml").path
@@ -64,7 +72,7 @@ final class TestNode: Sendable {
         var environment = Environment.live
         environment.now = { [clock] in clock.now }
         environment.uptime = { [clock] in clock.uptime }
-        node = try await Node.open(loaded, environment: environment, log: .silent)
+        node = try await Node.open(loaded, environment: environment, log: log)
         if resources != nil { _ = try await node.resources.apply(try node.resources.files(), prune: false, dryRun: false, traceID: "t") }
         try await node.reload()
         shells = Shells(node: node)
@@ -174,6 +182,9 @@ extension TestNode {
         await send("POST", target, Array(json.utf8), headers: [("content-type", "application/json")] + headers, to: listener)
     }
 
+    /// An audit event, for what is called in the store itself.
+    var event: AuditEvent { AuditEvent(.tokenRevoked, at: clock.now, source: "test", traceID: "0000") }
+
     func login(_ username: String = "alice", password: String = TestNode.password, more: String = "") async -> Answer {
         await post("/login", "{\"username\":\"\(username)\",\"password\":\"\(password)\"\(more)}")
     }
@@ -226,5 +237,19 @@ extension TestNode {
         let assurance = SessionAssurance(acr: "1", amr: ["pwd"], authenticatedAt: clock.now)
         let request = FirstPartyTokens.Request(scope: nil, audiences: [], source: "127.0.0.1", agent: "")
         return try await node.firstParty.signedIn(account, assurance, client: client, request, at: clock.now, traceID: "t")
+    }
+}
+
+/// A log that keeps its lines.
+final class Lines: Sendable {
+    private let lines = Mutex<[String]>([])
+
+    var all: [String] { lines.withLock { $0 } }
+
+    var log: Log {
+        Log(minimum: .debug) { [self] level, event, fields in
+            let text = "\(level) \(event) " + fields.map { "\($0.name)=\($0.value)" }.joined(separator: " ")
+            lines.withLock { $0.append(text) }
+        }
     }
 }

@@ -59,7 +59,7 @@ struct FaultSweep {
                 let record = SigningKeyRecord(
                     id: "k", algorithm: "ES256", state: .revoked, publicJWK: "{}", sealedPrivateKey: [1], publishedAt: test.now
                 )
-                _ = try await test.store.changeSigningKeys(event: test.event(.keysChanged)) { _ in [record] }
+                _ = try await test.store.changeSigningKeys(event: test.event(.keysChanged)) { _, _ in [record] }
             case .throttle:
                 let now = test.now
                 try await test.store.throttle(["a", "b"]) { records in

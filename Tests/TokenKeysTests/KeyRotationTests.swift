@@ -49,14 +49,36 @@ struct KeyRotationTests {
         #expect(states(next) == ["a active", "b revoked", "c next"])
     }
 
-    @Test("another algorithm retires the old keys and signs at once")
+    @Test("another algorithm waits like any other next key: the old one signs until then, what has not signed never will")
     func algorithm() {
         let keys = rotation.plan([], at: Self.start, for: .upkeep, spares: [spare("a", at: Self.start), spare("b", at: Self.start)])
         var other = rotation
         other.algorithm = "EdDSA"
         let now = Self.start + .seconds(5)
         let spares = [spare("x", at: now, algorithm: "EdDSA"), spare("y", at: now, algorithm: "EdDSA")]
-        #expect(states(other.plan(keys, at: now, for: .upkeep, spares: spares)) == ["a retired", "b next", "x active", "y next"])
+        let waiting = other.plan(keys, at: now, for: .upkeep, spares: spares)
+        #expect(states(waiting) == ["a active", "b retired", "x next"])
+        #expect(!other.isPublished(waiting[1], at: now))
+        #expect(other.nextDue(waiting, at: now) == now + .seconds(302))
+        let later = now + .seconds(302)
+        let changed = other.plan(waiting, at: later, for: .upkeep, spares: [spare("z", at: later, algorithm: "EdDSA")])
+        #expect(states(changed) == ["a retired", "b retired", "x active", "z next"])
+        // The algorithm's change does not delay what cannot wait.
+        let revoked = other.plan(waiting, at: now, for: .revoke("a"), spares: [spare("z", at: now, algorithm: "EdDSA")])
+        #expect(states(revoked) == ["a revoked", "b retired", "x active", "z next"])
+    }
+
+    @Test("no key is used before every live node has acknowledged it, however long it was published; a revocation does not wait (JK-03)")
+    func acknowledged() {
+        let keys = rotation.plan([], at: Self.start, for: .upkeep, spares: [spare("a", at: Self.start), spare("b", at: Self.start)])
+        let late = Self.start + .seconds(9_000)
+        func plan(_ reason: KeyRotation.Reason, _ areAcknowledged: Bool) -> [String] {
+            states(rotation.plan(keys, at: late, for: reason, spares: [spare("c", at: late)], areAcknowledged: areAcknowledged))
+        }
+        #expect(plan(.upkeep, false) == ["a active", "b next"])
+        #expect(plan(.rotate, false) == ["a active", "b next"])
+        #expect(plan(.upkeep, true) == ["a retired", "b active", "c next"])
+        #expect(plan(.revoke("a"), false) == ["a revoked", "b active", "c next"])
     }
 
     /// Walks every order of upkeep, rotation, revocation and waiting, and checks what must always hold.

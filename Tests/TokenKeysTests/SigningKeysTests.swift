@@ -34,11 +34,11 @@ private final class HeldStore: SigningKeyStore {
     }
 
     func changeSigningKeys(
-        event: AuditEvent?, _ plan: @escaping @Sendable ([SigningKeyRecord]) -> [SigningKeyRecord]
+        event: AuditEvent?, _ plan: @escaping @Sendable ([SigningKeyRecord], Bool) -> [SigningKeyRecord]
     ) async throws(StoreError) -> [SigningKeyRecord] {
         let (records, holds) = state.withLock { state in
             defer { state.holdsChange = false }
-            state.records = plan(state.records)
+            state.records = plan(state.records, true)
             return (state.records, state.holdsChange)
         }
         if holds { await hold() }
@@ -174,7 +174,7 @@ struct SigningKeysTests {
     func damaged(_ damage: Damage) async throws {
         try await keys().maintain()
         let again = try keys(masterSeed: damage == .otherMasterKey ? 2 : 1)
-        _ = try await store.changeSigningKeys(event: nil) { records in
+        _ = try await store.changeSigningKeys(event: nil) { records, _ in
             var records = records
             switch damage {
             case .cut: records[0].sealedPrivateKey.removeLast()

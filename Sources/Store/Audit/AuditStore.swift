@@ -14,6 +14,7 @@ package struct AuditEvent: Sendable, Equatable {
         case resourcesApplied = "resources_applied"
         case keysChanged = "keys_changed"
         case tokenRevoked = "token_revoked"
+        case storeRollback = "store_rollback"
     }
 
     package var kind: Kind

@@ -36,8 +36,10 @@ package protocol SigningKeyStore: Sendable {
 
     /// Reads all keys, lets `plan` say what they should be, and writes that: additions and changed states, in one
     /// transaction. A key that turns `revoked` gets its entry in the log of revocations.
+    ///
+    /// - Parameter plan: `areAcknowledged` says whether every live node (`NodeStore`) verifies with these keys already.
     func changeSigningKeys(
         event: AuditEvent?,
-        _ plan: @escaping @Sendable (_ keys: [SigningKeyRecord]) -> [SigningKeyRecord]
+        _ plan: @escaping @Sendable (_ keys: [SigningKeyRecord], _ areAcknowledged: Bool) -> [SigningKeyRecord]
     ) async throws(StoreError) -> [SigningKeyRecord]
 }

@@ -60,6 +60,17 @@ package protocol RevocationStore: Sendable {
     func revocationSnapshot() async throws(StoreError) -> FeedBatch
     /// What was committed behind `position`; nothing when the position is unknown or of another epoch.
     func revocations(after position: FeedPosition, limit: Int) async throws(StoreError) -> FeedBatch?
+    /// The log stands before a position that was read from it: the database has lost its last commits and goes on with numbers that mean
+    /// something else to who read them. A new epoch tells the two apart; nothing happens when somebody has given it one already.
+    func renewEpoch(behind position: FeedPosition) async throws(StoreError)
+    /// Raises the numbers of what nodes hold above these, unless they are already: after a loss they would stand for something else
+    /// a second time.
+    func raiseVersions(above versions: StoreVersions) async throws(StoreError)
+    /// Brings back an entry that the database has lost: it stands in the log again, and what it ended is ended again.
+    ///
+    /// - Parameter position: Where the log stood when the loss was found. Nothing happens when the entry stands behind it.
+    /// - Returns: Whether anything was written.
+    func reinstate(_ record: RevocationRecord, lostBefore position: FeedPosition, at now: Instant) async throws(StoreError) -> Bool
     /// Revokes one access token by its `jti`, until `expiry`.
     func revokeToken(_ id: Identifier, until expiry: Instant, event: AuditEvent) async throws(StoreError)
 }

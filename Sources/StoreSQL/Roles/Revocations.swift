@@ -38,6 +38,33 @@ extension SQLTransaction {
     }
 }
 
+extension SQLTransaction {
+    /// Ends what the entry is about, if the database has it as if it had not been ended. Locks in the order of everybody.
+    fileprivate func endAgain(_ record: RevocationRecord, at now: Instant, margin: Duration) throws(StoreError) {
+        switch record.kind {
+        case .session:
+            guard let session = try liveSession(record.id, at: now) else { return }
+            _ = try lockedAccount(session.accountID)
+            try endSession(record.id, at: now, margin: margin)
+        case .grant:
+            let rows = try query("SELECT account_id FROM grants WHERE id = ?1 AND revoked_ms IS NULL", .id(record.id))
+            guard let owner = try rows.first?.identifier(0) else { return }
+            _ = try lockedAccount(owner)
+            try revokeGrants("id", record.id, at: now, margin: margin)
+        case .account:
+            // New tokens must carry a number that the entry does not refuse.
+            try execute("UPDATE accounts SET epoch = ?1 WHERE id = ?2 AND epoch < ?1", .int(record.epoch ?? 0), .id(record.id))
+        case .client:
+            let sql = "UPDATE clients SET epoch = ?1 WHERE id = ?2 AND epoch < ?1"
+            if try execute(sql, .int(record.epoch ?? 0), .id(record.id)) > 0 { try raiseResourcesVersion() }
+        case .key:
+            let sql = "UPDATE signing_keys SET state = 'revoked', published_until_ms = ?1 WHERE id = ?2 AND state <> 'revoked'"
+            if try execute(sql, .time(now), .id(record.id)) > 0 { try raiseKeysVersion() }
+        case .token: break
+        }
+    }
+}
+
 extension SQLStore {
     package func revocationSnapshot() async throws(StoreError) -> FeedBatch {
         try await read { (transaction) throws(StoreError) in
@@ -67,6 +94,47 @@ extension SQLStore {
             for row in rows { records.append(try row.revocation()) }
             let through = rows.count == limit ? try rows[rows.count - 1].int(4) : newest.sequence
             return FeedBatch(position: FeedPosition(epoch: newest.epoch, sequence: through), records: records, versions: versions)
+        }
+    }
+
+    package func renewEpoch(behind position: FeedPosition) async throws(StoreError) {
+        let epoch = newIdentifier()
+        try await write { (transaction) throws(StoreError) in
+            let changed = try transaction.execute(
+                "UPDATE feed SET epoch = ?1 WHERE id = 1 AND \(transaction.dialect.feedEpoch) = ?2 AND sequence < ?3",
+                .id(epoch), .text(position.epoch), .int(position.sequence)
+            )
+            if changed > 0, let wake = transaction.dialect.wake { _ = try transaction.query(wake) }
+        }
+    }
+
+    package func raiseVersions(above versions: StoreVersions) async throws(StoreError) {
+        try await write { (transaction) throws(StoreError) in
+            let rows = try transaction.query("SELECT resources_version, keys_version FROM feed WHERE id = 1\(transaction.dialect.lockingClause)")
+            guard let row = rows.first else { throw .corrupt("the feed has no row") }
+            let found = StoreVersions(resources: try row.int(0), keys: try row.int(1))
+            if found.resources > versions.resources, found.keys > versions.keys { return }
+            try transaction.execute(
+                "UPDATE feed SET resources_version = ?1, keys_version = ?2 WHERE id = 1",
+                .int(max(found.resources, versions.resources + 1)), .int(max(found.keys, versions.keys + 1))
+            )
+            if let wake = transaction.dialect.wake { _ = try transaction.query(wake) }
+        }
+    }
+
+    package func reinstate(
+        _ record: RevocationRecord, lostBefore position: FeedPosition, at now: Instant
+    ) async throws(StoreError) -> Bool {
+        let limits = limits
+        return try await write { (transaction) throws(StoreError) in
+            let isBack = try transaction.query(
+                "SELECT sequence FROM revocations WHERE sequence > ?1 AND kind = ?2 AND subject = ?3 AND COALESCE(epoch, 0) >= ?4 LIMIT 1",
+                .int(position.sequence), .text(record.kind.rawValue), .id(record.id), .int(record.epoch ?? 0)
+            )
+            guard isBack.isEmpty else { return false }
+            try transaction.endAgain(record, at: now, margin: limits.revocationMargin)
+            transaction.revoke(record)
+            return true
         }
     }
 

@@ -43,14 +43,14 @@ extension SQLStore {
 
     package func changeSigningKeys(
         event: AuditEvent?,
-        _ plan: @escaping @Sendable (_ keys: [SigningKeyRecord]) -> [SigningKeyRecord]
+        _ plan: @escaping @Sendable (_ keys: [SigningKeyRecord], _ areAcknowledged: Bool) -> [SigningKeyRecord]
     ) async throws(StoreError) -> [SigningKeyRecord] {
         let limits = limits
         return try await write { (transaction) throws(StoreError) in
             // One writer at a time plans: the feed's row is the lock, because a table without keys has no row to lock.
             try transaction.execute("UPDATE feed SET sequence = sequence WHERE id = 1")
             let before = try transaction.signingKeys(locked: true)
-            let after = plan(before)
+            let after = plan(before, try transaction.keysAreAcknowledged())
             for key in after { try transaction.put(key) }
             for key in after where key.state == .revoked && before.first(where: { $0.id == key.id })?.state != .revoked {
                 // For ever: nothing else tells that a signature by this key means nothing.

@@ -8,7 +8,7 @@ struct Migration: Sendable {
 }
 
 package enum Schema {
-    static let migrations: [Migration] = [initialSchema, storeVersions]
+    static let migrations: [Migration] = [initialSchema, storeVersions, nodes]
 
     /// The newest schema that this program knows.
     package static var newest: Int64 { migrations.last?.number ?? 0 }

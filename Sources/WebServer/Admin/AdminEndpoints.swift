@@ -45,7 +45,7 @@ package struct AdminEndpoints: Sendable {
         self.apply = apply
     }
 
-    package var endpoints: [Endpoint] { users + clients + signingKeys + sessions + audit + tokens + resources }
+    package var endpoints: [Endpoint] { users + clients + signingKeys + sessions + audit + tokens + resources + nodes }
 
     /// The largest apply: all files together, in bytes.
     static let applyBytesMax = 4_194_304
@@ -125,6 +125,32 @@ extension AdminEndpoints {
                 json.object {
                     $0.array("events") { list in
                         for (number, event) in events { list.object { AdminEndpoints.write(number, event, to: &$0) } }
+                    }
+                }
+                return .json(200, json.bytes)
+            }
+        ]
+    }
+
+    private var nodes: [Endpoint] {
+        [
+            Endpoint("GET", "/admin/nodes") { _ throws(APIError) in
+                let survey = try await stored { () async throws(StoreError) in try await store.nodes() }
+                var json = JSONWriter()
+                json.object {
+                    $0.array("nodes") { list in
+                        for node in survey.nodes {
+                            list.object {
+                                $0.member("id", node.report.id.text)
+                                $0.member("name", node.report.name)
+                                $0.member("version", node.report.version)
+                                $0.member("live", node.isLive)
+                                $0.member("started_at", node.report.startedAt.seconds)
+                                $0.member("seen_at", node.seenAt.seconds)
+                                $0.member("clock_ahead_ms", node.report.clockAhead.wholeMilliseconds)
+                                $0.member("keys_version", node.report.keysVersion)
+                            }
+                        }
                     }
                 }
                 return .json(200, json.bytes)

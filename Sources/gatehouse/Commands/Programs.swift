@@ -59,6 +59,26 @@ enum KeyCommand {
     }
 }
 
+/// `gatehouse node list`
+enum NodeCommand {
+    static let usage = "list"
+
+    static func run(_ arguments: [String]) async throws -> Int32 {
+        let options = try Options(arguments, operands: 1)
+        guard options.operands == ["list"] else { throw UsageError(usage) }
+        let answer = try options.control().call("GET", "/admin/nodes")
+        let rows = (answer["nodes"]?.array ?? []).compactMap(\.object).map { node in
+            [
+                node["name"]?.string ?? "", node["live"]?.bool == true ? "live" : "gone", node["version"]?.string ?? "",
+                timeText(node["started_at"]?.int), timeText(node["seen_at"]?.int), "\(node["clock_ahead_ms"]?.int ?? 0) ms",
+                node["keys_version"]?.int.map(String.init) ?? "", node["id"]?.string ?? "",
+            ]
+        }
+        Terminal.out(table([["NODE", "STATE", "VERSION", "STARTED", "SEEN", "CLOCK AHEAD", "KEYS", "ID"]] + rows))
+        return 0
+    }
+}
+
 /// `gatehouse token explain TOKEN`
 enum TokenCommand {
     static func run(_ arguments: [String]) async throws -> Int32 {

@@ -154,6 +154,7 @@ private struct Upkeep: Sendable {
             tasks.addTask { await node.wake.run(node.verifier.revocations, uptime: node.environment.uptime) }
             tasks.addTask { await followRevocations() }
             tasks.addTask { await rotateKeys() }
+            tasks.addTask { await reportPresence() }
             tasks.addTask { await watchFiles() }
         }
     }
@@ -178,6 +179,14 @@ private struct Upkeep: Sendable {
                 wait = min(.seconds(3_600), max(.seconds(1), due - node.environment.now()))
             } catch { node.log(.error, "key_upkeep_failed", [("problem", "\(error)")]) }
             try? await Task.sleep(for: wait)  // ends early when cancelled
+        }
+    }
+
+    private func reportPresence() async {
+        guard node.sharesItsStore else { return }
+        while !Task.isCancelled {
+            try? await Task.sleep(for: NodePresence.interval)  // ends early when cancelled
+            do { try await node.report() } catch { node.log(.error, "node_report_failed", [("problem", "\(error)")]) }
         }
     }
 

@@ -46,7 +46,7 @@ struct RaceContract {
         let test = try await kind.open()
         let now = test.now
         let first = try await race {
-            try await test.store.changeSigningKeys(event: nil) { keys in
+            try await test.store.changeSigningKeys(event: nil) { keys, _ in
                 // Whoever finds nothing makes the active key; the others come after it.
                 keys + [
                     SigningKeyRecord(

@@ -52,7 +52,7 @@ struct RevocationContract {
         let record = SigningKeyRecord(
             id: "k1", algorithm: "ES256", state: .revoked, publicJWK: "{}", sealedPrivateKey: [1], publishedAt: test.now
         )
-        _ = try await test.store.changeSigningKeys(event: nil) { _ in [record] }
+        _ = try await test.store.changeSigningKeys(event: nil) { _, _ in [record] }
         #expect(try await test.rows("revocations") == 3)
         test.advance(.seconds(3_600))
         _ = try await test.openSession(account)
