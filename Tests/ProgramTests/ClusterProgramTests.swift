@@ -1,6 +1,7 @@
 import AuthCore
 import Foundation
 import PostgresServer
+import Synchronization
 import TestSupport
 import Testing
 
@@ -102,4 +103,54 @@ struct ClusterProgramTests {
         #expect(isValid(access, at: returned) == false)
         #expect(returned.send("POST", "/token/refresh", "{\"refresh_token\":\"\(next)\"}")?.status == 401)
     }
+
+    @Test("of 64 callers over three programs one wins what happens once, and failures count together (R-2, I2, I6, I9)", .timeLimit(.minutes(3)))
+    func races() async throws { try await onThread { try self.checkRaces() } }
+
+    /// 64 calls at once, one after the other on each of the programs; what they answered.
+    private func race(_ programs: [Program], _ call: @escaping @Sendable (Program) -> (status: Int, json: JSONObject)?) -> [(
+        status: Int, json: JSONObject
+    )] {
+        let answers = Answers()
+        DispatchQueue.concurrentPerform(iterations: 64) { number in
+            if let answer = call(programs[number % programs.count]) { answers.add(answer) }
+        }
+        return answers.all
+    }
+
+    private func checkRaces() throws {
+        let programs = try folders(3).map { try Program(folder: $0) }
+        for _ in 0..<3 {
+            let tokens = login(programs[0])
+            let refresh = tokens["refresh_token"]?.string ?? ""
+            let refreshed = race(programs) { $0.send("POST", "/token/refresh", "{\"refresh_token\":\"\(refresh)\"}") }
+            #expect(refreshed.count == 64 && refreshed.allSatisfy { $0.status == 200 })
+            #expect(Set(refreshed.map { $0.json["refresh_token"]?.string ?? "" }).count == 1)
+
+            let other = login(programs[1])
+            let own = programs[2].send(
+                "POST", "/login", #"{"username":"alice","password":"correct-horse-battery","scope":"gatehouse:account"}"#)
+            let bearer = "authorization: Bearer \(own?.json["access_token"]?.string ?? "")"
+            let ended = race(programs) { program in
+                program.exchange("DELETE", "/sessions/\(other["sid"]?.string ?? "")", headers: [bearer]).flatMap { answer in
+                    String(decoding: answer.prefix(12), as: UTF8.self).split(separator: " ").last.flatMap { Int($0) }.map { ($0, JSONObject()) }
+                }
+            }
+            #expect(ended.filter { $0.status == 204 }.count == 1 && ended.filter { $0.status == 404 }.count == 63, "\(ended.map(\.status))")
+        }
+        let wrong = #"{"username":"nobody","password":"wrong-password-here"}"#
+        var statuses = race(programs) { $0.send("POST", "/login", wrong) }.map(\.status)
+        // A try that a program had no time for does not count.
+        for number in 0..<64 where statuses.last != 429 || number < 3 {
+            statuses.append(programs[number % 3].send("POST", "/login", wrong)?.status ?? 0)
+        }
+        #expect(statuses.filter { $0 == 401 }.count == 50, "lockout.free_attempts: \(statuses)")
+        #expect(statuses.suffix(3) == [429, 429, 429])
+    }
+}
+
+private final class Answers: Sendable {
+    private let answers = Mutex<[(status: Int, json: JSONObject)]>([])
+    var all: [(status: Int, json: JSONObject)] { answers.withLock { $0 } }
+    func add(_ answer: (status: Int, json: JSONObject)) { answers.withLock { $0.append(answer) } }
 }

@@ -9,7 +9,7 @@ import Testing
 @Suite("Fault sweep: the n-th statement fails")
 struct FaultSweep {
     enum Write: String, CaseIterable, Sendable, CustomTestStringConvertible {
-        case createAccount, openSession, refresh, replay, endSession, endAll, disable, changeKeys, throttle
+        case createAccount, openSession, refresh, replay, endSession, endAll, disable, changeKeys, throttle, reportNode, reinstate
         var testDescription: String { rawValue }
     }
 
@@ -60,6 +60,13 @@ struct FaultSweep {
                     id: "k", algorithm: "ES256", state: .revoked, publicJWK: "{}", sealedPrivateKey: [1], publishedAt: test.now
                 )
                 _ = try await test.store.changeSigningKeys(event: test.event(.keysChanged)) { _, _ in [record] }
+            case .reportNode:
+                let report = NodeReport(id: "n", name: "n", version: "1", startedAt: test.now)
+                _ = try await test.store.report(report, lifetime: .seconds(60))
+            case .reinstate:
+                let record = RevocationRecord(kind: .session, id: session.id, until: test.now + .seconds(600))
+                let start = try await test.store.revocationSnapshot().position
+                return try await test.store.reinstate(record, lostBefore: start, at: test.now)
             case .throttle:
                 let now = test.now
                 try await test.store.throttle(["a", "b"]) { records in
@@ -72,7 +79,7 @@ struct FaultSweep {
 
     private func fingerprint(_ test: TestStore) async throws -> [Int64] {
         var counts: [Int64] = []
-        for table in ["accounts", "sessions", "grants", "revocations", "audit", "signing_keys", "throttles"] {
+        for table in ["accounts", "sessions", "grants", "revocations", "audit", "signing_keys", "throttles", "nodes"] {
             counts.append(try await test.rows(table))
         }
         counts.append(try await test.store.revocationSnapshot().position.sequence)
