@@ -8,6 +8,9 @@ import time
 
 COLUMNS = [("requests/s", "per_second"), ("p50 ms", "p50_ms"), ("p99 ms", "p99_ms"), ("CPU µs", "cpu_us"), ("MB", "resident_mb")]
 
+# Of the rows that have them.
+MORE_COLUMNS = [("DB CPU µs", "database_us"), ("statements", "statements"), ("commits", "transactions"), ("WAL bytes", "wal_bytes")]
+
 
 def table(rows):
     """Rows grouped as they were declared; a row that could not be measured says why in place of its figures."""
@@ -16,11 +19,13 @@ def table(rows):
     for row in rows:
         if row["group"] != group:
             group = row["group"]
-            lines += ["", f"{group:{width}}  " + "".join(f"{title:>12}" for title, _ in COLUMNS), "-" * (width + 2 + 12 * len(COLUMNS))]
+            own = {key for other in rows if other["group"] == group for key in other}
+            columns = [column for column in COLUMNS + MORE_COLUMNS if column in COLUMNS or column[1] in own]
+            lines += ["", f"{group:{width}}  " + "".join(f"{title:>12}" for title, _ in columns), "-" * (width + 2 + 12 * len(columns))]
         if "error" in row:
             lines.append(f"{row['name']:{width}}  FAILED: {row['error']}")
         else:
-            lines.append(f"{row['name']:{width}}  " + "".join(f"{_shown(row.get(key)):>12}" for _, key in COLUMNS))
+            lines.append(f"{row['name']:{width}}  " + "".join(f"{_shown(row.get(key)):>12}" for _, key in columns))
     return "\n".join(lines[1:])
 
 

@@ -6,6 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from typing import Callable
 
+import cluster
 import gatehouse
 import peers
 from gatehouse import JSON, Gatehouse, login_body
@@ -57,7 +58,7 @@ def all_rows(directory, seconds):
         Row(REFRESH, "gatehouse /token/refresh", bench.refresh, True),
         Row(REFRESH, "bare SQLite commit", bench.bare_sqlite),
         Row(START, "gatehouse, existing database", bench.start, True),
-    ]
+    ] + [Row(cluster.GROUP, name, measure, True) for name, measure in cluster.rows(directory, seconds, peers.PORTS["backend"])]
 
 
 class Bench:

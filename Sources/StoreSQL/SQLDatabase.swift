@@ -35,6 +35,10 @@ package struct SQLRow: Sendable {
     package func instant(_ column: Int) throws(StoreError) -> Instant { Instant(milliseconds: try int(column)) }
     package func optionalInstant(_ column: Int) throws(StoreError) -> Instant? { try optionalInt(column).map(Instant.init(milliseconds:)) }
     package func identifier(_ column: Int) throws(StoreError) -> Identifier { Identifier(try text(column)) }
+    /// Some of the columns as a row of their own; nothing when the first is NULL, as where an outer join found nothing.
+    package func part(from first: Int, count: Int) -> SQLRow? {
+        values[first] == .null ? nil : SQLRow(Array(values[first..<first + count]))
+    }
     package func flag(_ column: Int) throws(StoreError) -> Bool { try int(column) != 0 }
 }
 
@@ -80,6 +84,16 @@ package struct SQLDialect: Sendable {
         self.wake = wake
         self.databaseTime = databaseTime
     }
+}
+
+extension SQLDialect {
+    /// `lockingClause` for the rows of one table of a join.
+    func locking(_ table: String) -> String { lockingClause.isEmpty ? "" : "\(lockingClause) OF \(table)" }
+}
+
+/// Column names with the table's name before each.
+func qualified(_ columns: String, _ table: String) -> String {
+    columns.split(separator: ",").map { "\(table)." + $0.drop(while: \.isWhitespace) }.joined(separator: ", ")
 }
 
 /// A database: transactions are synchronous closures on a thread that owns its connection, so nothing can suspend

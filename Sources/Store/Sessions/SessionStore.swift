@@ -21,6 +21,7 @@ package struct Session: Sendable {
     package let clientID: Identifier
     package let assurance: SessionAssurance
     package let createdAt: Instant
+    /// To the minute.
     package let lastUsedAt: Instant
     package let expiresAt: Instant
     /// Shown to the account's owner: the peer's address and the user agent, as the client said.

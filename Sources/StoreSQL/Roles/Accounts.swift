@@ -20,6 +20,13 @@ extension SQLTransaction {
         try query("SELECT \(columns) FROM accounts WHERE id = ?1\(dialect.lockingClause)", .id(id)).first?.account()
     }
 
+    /// The account of a grant, locked as by `lockedAccount`.
+    func lockedAccount(ofGrant id: Identifier) throws(StoreError) -> Account? {
+        try query(
+            "SELECT \(columns) FROM accounts WHERE id = (SELECT account_id FROM grants WHERE id = ?1)\(dialect.lockingClause)", .id(id)
+        ).first?.account()
+    }
+
     /// Raises the account's epoch and says so in the log: every token that carries a lower one is revoked.
     func raiseEpoch(ofAccount id: Identifier, at now: Instant, margin: Duration) throws(StoreError) {
         let rows = try query("UPDATE accounts SET epoch = epoch + 1 WHERE id = ?1 RETURNING epoch", .id(id))

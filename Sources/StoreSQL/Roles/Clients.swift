@@ -1,7 +1,7 @@
 package import AuthCore
 package import Store
 
-private let columns = "uid, id, definition, secrets, disabled, epoch, managed_by"
+let clientColumns = "uid, id, definition, secrets, disabled, epoch, managed_by"
 
 extension SQLRow {
     func client() throws(StoreError) -> Client {
@@ -29,7 +29,7 @@ extension SQLRow {
 extension SQLTransaction {
     /// The client when it exists and is neither disabled nor deleted.
     func liveClient(_ id: Identifier) throws(StoreError) -> Client? {
-        try query("SELECT \(columns) FROM clients WHERE id = ?1 AND deleted = 0 AND disabled = 0", .id(id)).first?.client()
+        try query("SELECT \(clientColumns) FROM clients WHERE id = ?1 AND deleted = 0 AND disabled = 0", .id(id)).first?.client()
     }
 
     /// Raises the client's epoch and says so in the log.
@@ -47,21 +47,21 @@ extension SQLTransaction {
     }
 
     func client(_ id: Identifier) throws(StoreError) -> Client? {
-        try query("SELECT \(columns) FROM clients WHERE id = ?1 AND deleted = 0\(dialect.lockingClause)", .id(id)).first?.client()
+        try query("SELECT \(clientColumns) FROM clients WHERE id = ?1 AND deleted = 0\(dialect.lockingClause)", .id(id)).first?.client()
     }
 }
 
 extension SQLStore {
     package func client(_ id: Identifier) async throws(StoreError) -> Client? {
         try await read { (transaction) throws(StoreError) in
-            try transaction.query("SELECT \(columns) FROM clients WHERE id = ?1 AND deleted = 0", .id(id)).first?.client()
+            try transaction.query("SELECT \(clientColumns) FROM clients WHERE id = ?1 AND deleted = 0", .id(id)).first?.client()
         }
     }
 
     package func clients() async throws(StoreError) -> [Client] {
         try await read { (transaction) throws(StoreError) in
             var clients: [Client] = []
-            for row in try transaction.query("SELECT \(columns) FROM clients WHERE deleted = 0 ORDER BY id LIMIT 10000") {
+            for row in try transaction.query("SELECT \(clientColumns) FROM clients WHERE deleted = 0 ORDER BY id LIMIT 10000") {
                 clients.append(try row.client())
             }
             return clients

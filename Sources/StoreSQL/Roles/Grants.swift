@@ -18,6 +18,15 @@ extension SQLRow {
     }
 }
 
+/// A grant with what a refresh of it needs.
+private struct HeldGrant {
+    let grant: Grant
+    let session: Session?
+    /// Live ones only.
+    let client: Client?
+    let resourcesVersion: Int64
+}
+
 extension SQLTransaction {
     func insert(_ grant: Grant, tokensUntil: Instant) throws(StoreError) {
         try execute(
@@ -32,23 +41,34 @@ extension SQLTransaction {
         )
     }
 
+    /// A grant in force, locked, and what it rests on. Its account is locked already, so that nothing of it changes but what is written
+    /// for clients.
+    private func held(_ id: Identifier, at now: Instant) throws(StoreError) -> HeldGrant? {
+        let rows = try query(
+            """
+            SELECT \(qualified(columns, "g")), \(qualified(sessionColumns, "s")), \(qualified(clientColumns, "c")), f.resources_version
+            FROM grants g CROSS JOIN feed f LEFT JOIN sessions s ON s.id = g.session_id
+                LEFT JOIN clients c ON c.id = g.client_id AND c.deleted = 0 AND c.disabled = 0
+            WHERE f.id = 1 AND g.id = ?1 AND g.revoked_ms IS NULL AND g.expires_ms > ?2\(dialect.locking("g"))
+            """,
+            .id(id), .time(now)
+        )
+        guard let row = rows.first else { return nil }
+        return HeldGrant(
+            grant: try row.grant(), session: try row.part(from: 14, count: 11)?.session(), client: try row.part(from: 25, count: 7)?.client(),
+            resourcesVersion: try row.int(32))
+    }
+
     fileprivate func refresh(
         _ presentation: RefreshPresentation, at now: Instant, event: AuditEvent, limits: StoreLimits
     ) throws(StoreError) -> RefreshOutcome {
         // The account's row is locked before the grant's, here as everywhere, so that two transactions cannot wait for each other.
-        guard let owner = try query("SELECT account_id FROM grants WHERE id = ?1", .id(presentation.grantID)).first?.identifier(0)
-        else { return .gone }
-        let account = try lockedAccount(owner)
-        let rows = try query(
-            "SELECT \(columns) FROM grants WHERE id = ?1 AND revoked_ms IS NULL AND expires_ms > ?2\(dialect.lockingClause)",
-            .id(presentation.grantID), .time(now)
-        )
-        guard let grant = try rows.first?.grant() else { return .gone }
+        guard let account = try lockedAccount(ofGrant: presentation.grantID) else { return .gone }
+        guard let held = try held(presentation.grantID, at: now) else { return .gone }
+        let grant = held.grant
         guard grant.clientID == presentation.clientID else { return .wrongClient }
-        guard let account, !account.isDisabled, let client = try liveClient(grant.clientID), client.uid == grant.clientUID else {
-            return .disabled
-        }
-        guard let sessionID = grant.sessionID, let session = try liveSession(sessionID, at: now) else { return .disabled }
+        guard !account.isDisabled, let client = held.client, client.uid == grant.clientUID else { return .disabled }
+        guard let session = held.session, session.expiresAt > now else { return .disabled }
 
         var rotation = grant.rotation
         let outcome = rotation.present(
@@ -61,7 +81,7 @@ extension SQLTransaction {
         case .replayed:
             try revokeGrants("id", grant.id, at: now, margin: limits.revocationMargin)
             var event = event
-            (event.accountID, event.sessionID) = (account.id, sessionID)
+            (event.accountID, event.sessionID) = (account.id, session.id)
             try append(event, limits: limits)
             return .replayed
         }
@@ -77,12 +97,15 @@ extension SQLTransaction {
             .time(tokenExpiresAt), .id(grant.id), .int(grant.rotation.current), .int(grant.rotation.predecessor)
         )
         guard changed == 1 else { throw .corrupt("a locked grant changed") }
-        try execute("UPDATE sessions SET used_ms = ?1 WHERE id = ?2", .time(now), .id(sessionID))
+        // To the minute is enough for people, and spares most refreshes a write.
+        if now - session.lastUsedAt >= .seconds(60) {
+            try execute("UPDATE sessions SET used_ms = ?1 WHERE id = ?2", .time(now), .id(session.id))
+        }
         failpoint("refresh.before_commit")
         return .refreshed(
             RefreshedGrant(
                 grant: grant, account: account, client: client, assurance: session.assurance, successor: successor,
-                outcome: outcome, tokenExpiresAt: tokenExpiresAt, resourcesVersion: try resourcesVersion()
+                outcome: outcome, tokenExpiresAt: tokenExpiresAt, resourcesVersion: held.resourcesVersion
             )
         )
     }

@@ -1,7 +1,7 @@
 package import AuthCore
 package import Store
 
-private let columns = "id, account_id, client_id, acr, amr, authenticated_ms, created_ms, used_ms, expires_ms, source, agent"
+let sessionColumns = "id, account_id, client_id, acr, amr, authenticated_ms, created_ms, used_ms, expires_ms, source, agent"
 
 extension SQLRow {
     func session() throws(StoreError) -> Session {
@@ -16,7 +16,7 @@ extension SQLRow {
 extension SQLTransaction {
     /// The session when it exists and has not expired.
     func liveSession(_ id: Identifier, at now: Instant) throws(StoreError) -> Session? {
-        guard let session = try query("SELECT \(columns) FROM sessions WHERE id = ?1", .id(id)).first?.session() else { return nil }
+        guard let session = try query("SELECT \(sessionColumns) FROM sessions WHERE id = ?1", .id(id)).first?.session() else { return nil }
         return session.expiresAt > now ? session : nil
     }
 
@@ -107,7 +107,7 @@ extension SQLStore {
         try await read { (transaction) throws(StoreError) in
             var sessions: [Session] = []
             let rows = try transaction.query(
-                "SELECT \(columns) FROM sessions WHERE account_id = ?1 AND expires_ms > ?2 ORDER BY created_ms DESC, id LIMIT 100",
+                "SELECT \(sessionColumns) FROM sessions WHERE account_id = ?1 AND expires_ms > ?2 ORDER BY created_ms DESC, id LIMIT 100",
                 .id(account), .time(now)
             )
             for row in rows { sessions.append(try row.session()) }
@@ -144,7 +144,7 @@ extension SQLStore {
 extension SQLTransaction {
     fileprivate func insert(_ session: Session) throws(StoreError) {
         try execute(
-            "INSERT INTO sessions (\(columns)) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            "INSERT INTO sessions (\(sessionColumns)) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             .id(session.id), .id(session.accountID), .id(session.clientID), .text(session.assurance.acr), .list(session.assurance.amr),
             .time(session.assurance.authenticatedAt), .time(session.createdAt), .time(session.lastUsedAt), .time(session.expiresAt),
             .text(session.source), .text(session.agent)

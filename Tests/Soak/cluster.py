@@ -1,0 +1,215 @@
+"""R-23 and R-19: several nodes on one PostgreSQL."""
+
+import base64
+import http.client
+import json
+import os
+import secrets
+import socket
+import threading
+import time
+
+from load import People
+from node import Client, Cut, Node, Refused, quantile
+from postgres import Postgres
+
+REVOCATIONS = 10_000
+REVOKERS = 2
+# A revocation that is not seen by then is missed.
+SEEN_SECONDS_MAX = 10
+BUDGET_SECONDS = 0.020
+
+
+class Cluster:
+    """Nodes with one database, one master key and one issuer; a context manager."""
+
+    def __init__(self, count, more_settings="", postgres=None):
+        self.postgres, self.nodes = postgres or Postgres(), []
+        self.count, self.more_settings = count, more_settings
+
+    def __enter__(self):
+        self.postgres.__enter__()
+        try:
+            key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip("=")
+            for _ in range(self.count):
+                node = Node()
+                self.nodes.append(node)
+                adapt(node, self.postgres.uri, key, self.more_settings)
+                node.__enter__()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        for node in self.nodes:
+            node.__exit__()
+        self.postgres.__exit__()
+
+
+def adapt(node, uri, key, more_settings):
+    """The quick start's settings, but for the database that is shared."""
+    path = os.path.join(node.folder, "data/master.key")
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="ascii") as file:
+        file.write(key)
+    with open(node.config, encoding="utf-8") as file:
+        text = file.read()
+    text = text.replace("storage: sqlite:data/gatehouse.db", f'storage: "{uri}"')
+    lines = [line for line in text.splitlines() if not line.startswith("issuer:")]
+    with open(node.config, "w", encoding="utf-8") as file:
+        file.write("\n".join(lines + ["issuer: http://localhost:8080", more_settings, ""]))
+
+
+class Control(Client):
+    """The operator's API, through the control socket."""
+
+    def __init__(self, node):
+        super().__init__(0)
+        self.path = os.path.join(node.folder, "data/gatehouse.sock")
+
+    def call(self, method, path, body=None, headers=None, wants_json=True):
+        if self.connection is None:
+            self.connection = http.client.HTTPConnection("localhost", timeout=30)
+            self.connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self.connection.sock.connect(self.path)
+        return super().call(method, path, body, headers, wants_json)
+
+
+def claims(token):
+    part = token.split(".")[1]
+    return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+
+
+class Revoker(threading.Thread):
+    """Gets tokens on the first node, revokes them there, and watches the others until they refuse."""
+
+    def __init__(self, nodes, count, everything):
+        super().__init__(daemon=True)
+        self.nodes, self.count, self.everything = nodes, count, everything
+        self.seconds, self.missed, self.wrong, self.repeated = [], [], [], 0
+
+    def run(self):
+        own, control = self.nodes[0].client(), Control(self.nodes[0])
+        others = [node.client() for node in self.nodes[1:]]
+        refresh = None
+        while len(self.seconds) + len(self.missed) < self.count:
+            if refresh is None:
+                answer = self.repeat(own, "POST", "/login", {"username": "alice", "password": "correct-horse-battery"})
+            else:
+                answer = self.repeat(own, "POST", "/token/refresh", {"refresh_token": refresh})
+            if answer is None:
+                refresh = None
+                continue
+            access, refresh = answer["access_token"], answer["refresh_token"]
+            if not all(self.is_valid(client, access) for client in others):
+                # A node that could not follow for a moment refuses: nothing to measure.
+                self.repeated += 1
+                continue
+            # Each tenth ends the whole session.
+            if len(self.seconds) % 10 == 9:
+                self.repeat(own, "POST", "/logout", {"refresh_token": refresh}, expected=204)
+                refresh = None
+            else:
+                self.repeat(control, "POST", "/admin/token/revoke", {"jti": claims(access)["jti"]}, expected=204)
+            answered = time.monotonic()
+            if self.is_valid(own, access):
+                self.wrong.append("valid where it was revoked")
+            for client in others:
+                while self.is_valid(client, access):
+                    if time.monotonic() - answered > SEEN_SECONDS_MAX:
+                        self.missed.append(access)
+                        break
+                else:
+                    self.seconds.append(time.monotonic() - answered)
+            self.everything.append(access)
+
+    def repeat(self, client, method, path, body, expected=200):
+        """The answer to a call that is repeated while the database cannot be reached."""
+        for _ in range(200):
+            try:
+                status, answer = client.call(method, path, body)
+            except (Cut, Refused, OSError):
+                client.close()
+                continue
+            if status == expected:
+                return answer
+            if status != 503:
+                self.wrong.append(f"{method} {path}: {status} {answer}")
+                return None
+            if not client.headers.get("retry-after"):
+                self.wrong.append("503 without Retry-After")
+            self.repeated += 1
+            time.sleep(0.01)
+        self.wrong.append(f"{method} {path}: no answer")
+        return None
+
+    @staticmethod
+    def is_valid(client, token):
+        _, answer = client.call("POST", "/validate", {"token": token})
+        return answer.get("valid", False)
+
+
+class Cutter(threading.Thread):
+    """Cuts a connection of the nodes to their database, again and again: of the pool or the one that listens."""
+
+    def __init__(self, postgres, stop):
+        super().__init__(daemon=True)
+        self.postgres, self.stop, self.cut = postgres, stop, 0
+
+    def run(self):
+        while not self.stop.wait(0.2):
+            sql = ("SELECT COUNT(pg_terminate_backend(pid)) FROM (SELECT pid FROM pg_stat_activity "
+                   "WHERE application_name = 'gatehouse' ORDER BY random() LIMIT 1) AS one")
+            self.cut += int(self.postgres.sql(sql))
+
+
+def revoke(cluster, count, everything):
+    revokers = [Revoker(cluster.nodes, count // REVOKERS, everything) for _ in range(REVOKERS)]
+    for revoker in revokers:
+        revoker.start()
+    for revoker in revokers:
+        revoker.join()
+    seconds = [second for revoker in revokers for second in revoker.seconds]
+    missed = [token for revoker in revokers for token in revoker.missed]
+    wrong = [text for revoker in revokers for text in revoker.wrong]
+    return seconds, missed, wrong, sum(revoker.repeated for revoker in revokers)
+
+
+def feed(minutes):
+    """Half of the revocations under load, half while connections are being cut as well."""
+    count = max(200, min(REVOCATIONS, int(REVOCATIONS * minutes / 3))) // 2
+    everything, stop = [], threading.Event()
+    with Cluster(2, "passwords: {memory_kib: 7168, iterations: 5}\nlockout: {free_attempts: 100}") as cluster:
+        with People(cluster.nodes[0], pause=0.01, count=4), People(cluster.nodes[1], pause=0.01, count=4, seed=9) as people:
+            quiet = revoke(cluster, count, everything)
+            loaded = sum(person.requests for person in people.all)
+            cutter = Cutter(cluster.postgres, stop)
+            cutter.start()
+            cut = revoke(cluster, count, everything)
+            stop.set()
+            cutter.join()
+        # Long after, on both: nothing came back.
+        back = [token for node in cluster.nodes for token in refused_not(node, everything)]
+        for node in cluster.nodes:
+            node.check_runs()
+    p99 = quantile(quiet[0], 0.99)
+    held = not (quiet[1] or cut[1] or quiet[2] or cut[2] or back) and len(everything) >= 2 * count - 2 and p99 < BUDGET_SECONDS
+
+    def shown(seconds):
+        return "/".join(f"{quantile(seconds, share) * 1000:.1f}" for share in (0.5, 0.99, 1))
+
+    figures = (f"{len(everything)} revocations, {len(quiet[1]) + len(cut[1])} missed, {len(back)} came back; ms to the first refusal elsewhere, "
+               f"median/p99/longest: {shown(quiet[0])} under load, {shown(cut[0])} with {cutter.cut} connections cut "
+               f"({cut[3]} calls repeated); {loaded} other requests on the second node")
+    return held, figures, quiet[2] + cut[2] + [f"p99 {p99 * 1000:.1f} ms"]
+
+
+def refused_not(node, tokens):
+    """Which of the tokens the node takes."""
+    with node.client() as client:
+        for start in range(0, len(tokens), 100):
+            part = tokens[start:start + 100]
+            _, answer = client.call("POST", "/validate", {"tokens": part})
+            for token, result in zip(part, answer["results"]):
+                if result.get("valid"):
+                    yield token

@@ -1,0 +1,81 @@
+"""A PostgreSQL of an experiment's own, in a temporary folder, as an unprivileged user because it refuses to run as root."""
+
+import glob
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+from node import Broken, run
+
+USER = "postgres"
+
+
+class Postgres:
+    """One server, reached through a socket in its folder; a context manager. What is answered is durable: fsync is on."""
+
+    def __init__(self, settings=()):
+        programs = sorted(glob.glob("/usr/lib/postgresql/*/bin"), key=lambda path: int(path.split("/")[-2]))
+        if not programs:
+            raise Broken("PostgreSQL is not installed: scripts/setup test installs it")
+        self.programs, self.settings, self.process = programs[-1], list(settings), None
+        self.folder = tempfile.mkdtemp(prefix="gatehouse-soak-pg-")
+        self.data = os.path.join(self.folder, "data")
+        if os.geteuid() == 0:
+            shutil.chown(self.folder, USER)
+
+    def _run_as_user(self):
+        run.end_with_parent()
+        if os.geteuid() == 0:
+            user = pwd.getpwnam(USER)
+            os.setgroups([])
+            os.setgid(user.pw_gid)
+            os.setuid(user.pw_uid)
+            run.end_with_parent()
+
+    def __enter__(self):
+        subprocess.run(
+            [f"{self.programs}/initdb", "-D", self.data, "-U", "gatehouse", "-A", "trust", "-E", "UTF8", "--locale=C"],
+            check=True, capture_output=True, preexec_fn=self._run_as_user, cwd="/",
+        )
+        self.start()
+        return self
+
+    def start(self):
+        options = ["listen_addresses=", f"unix_socket_directories={self.folder}", "max_connections=300", "shared_buffers=128MB",
+                   "log_min_messages=fatal", *self.settings]
+        command = [f"{self.programs}/postgres", "-D", self.data] + [word for option in options for word in ("-c", option)]
+        with open(os.path.join(self.folder, "log"), "ab") as log:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=self._run_as_user, cwd="/", start_new_session=True)
+        limit = time.monotonic() + 60
+        while not self._answers():
+            if self.process.poll() is not None or time.monotonic() > limit:
+                raise Broken("PostgreSQL did not start")
+            time.sleep(0.05)
+
+    def _answers(self):
+        return subprocess.run(self._psql("SELECT 1"), capture_output=True, check=False).returncode == 0
+
+    def _psql(self, sql):
+        return [f"{self.programs}/psql", "-h", self.folder, "-U", "gatehouse", "-d", "postgres", "-XAtqc", sql]
+
+    def sql(self, text):
+        """What psql prints, unaligned; `Broken` when the statement fails."""
+        done = subprocess.run(self._psql(text), capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise Broken(f"{text}: {done.stderr.strip()}")
+        return done.stdout.strip()
+
+    def __exit__(self, *_):
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGQUIT)
+            self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def uri(self):
+        return f"postgres:///postgres?host={self.folder}&user=gatehouse"
