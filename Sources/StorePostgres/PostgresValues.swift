@@ -11,7 +11,7 @@ enum PostgresDialect {
         // An asynchronous standby that was promoted may have lost entries: its history is another one.
         feedEpoch: "epoch || '_' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)",
         migrationLock: "SELECT pg_advisory_xact_lock(1195463749, hashtext(current_schema()))", wake: "SELECT pg_notify('\(channel)', '')",
-        databaseTime: "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+        databaseTime: "(extract(epoch FROM clock_timestamp()) * 1000)::bigint", updateRoom: "SET (fillfactor = 80)"
     )
 
     /// What nodes listen on.

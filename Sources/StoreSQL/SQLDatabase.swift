@@ -69,10 +69,12 @@ package struct SQLDialect: Sendable {
     package let wake: String?
     /// The database's own clock, as it is at that moment: milliseconds since 1970.
     package let databaseTime: String
+    /// Behind `ALTER TABLE name`: leaves room in each page for new versions of its rows, where a database keeps those.
+    package let updateRoom: String?
 
     package init(
         lockingClause: String, skipLockedClause: String, bytesType: String, textType: String, serialKey: String, feedEpoch: String,
-        migrationLock: String?, wake: String?, databaseTime: String
+        migrationLock: String?, wake: String?, databaseTime: String, updateRoom: String? = nil
     ) {
         self.lockingClause = lockingClause
         self.skipLockedClause = skipLockedClause
@@ -83,6 +85,7 @@ package struct SQLDialect: Sendable {
         self.migrationLock = migrationLock
         self.wake = wake
         self.databaseTime = databaseTime
+        self.updateRoom = updateRoom
     }
 }
 

@@ -139,3 +139,11 @@ extension TestStore {
         return try await store.refresh(presentation, at: now, event: event(.refreshReplayed))
     }
 }
+
+/// Comes again when too many callers waited, as callers do: `.overloaded` says that nothing was done. A slow machine is no failure.
+func comingAgain<Output: Sendable>(_ call: @Sendable () async throws -> Output) async throws -> Output {
+    for _ in 0..<50 {
+        do { return try await call() } catch StoreError.overloaded { continue }
+    }
+    return try await call()
+}

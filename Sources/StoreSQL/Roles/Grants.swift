@@ -18,6 +18,15 @@ extension SQLRow {
     }
 }
 
+extension Grant {
+    /// An expiry that would move by less than a 64th of the idle lifetime, an hour at most, stays: what is indexed changes seldom, so that
+    /// PostgreSQL can write a refresh without touching any index (heap-only tuples).
+    fileprivate func expiryMoved(to later: Instant, idleLifetime: Duration) -> Instant {
+        let step = later - expiresAt
+        return step >= .zero && step < min(.seconds(3_600), idleLifetime / 64) ? expiresAt : later
+    }
+}
+
 /// A grant with what a refresh of it needs.
 private struct HeldGrant {
     let grant: Grant
@@ -85,7 +94,7 @@ extension SQLTransaction {
             try append(event, limits: limits)
             return .replayed
         }
-        let expiresAt = min(now + presentation.idleLifetime, session.expiresAt)
+        let expiresAt = grant.expiryMoved(to: min(now + presentation.idleLifetime, session.expiresAt), idleLifetime: presentation.idleLifetime)
         let tokenExpiresAt = min(now + presentation.accessLifetime, session.expiresAt)
         let changed = try execute(
             """

@@ -127,10 +127,12 @@ struct AccountContract {
         let counts = try await withThrowingTaskGroup(of: Int64.self) { group in
             for _ in 0..<64 {
                 group.addTask {
-                    try await test.store.throttle(["account/alice", "source/1"]) { records in
-                        let count = (records[0]?.failures ?? 0) + 1
-                        records[0] = ThrottleRecord(failures: count, windowStartedAt: now, blockedUntil: now)
-                        return count
+                    try await comingAgain {
+                        try await test.store.throttle(["account/alice", "source/1"]) { records in
+                            let count = (records[0]?.failures ?? 0) + 1
+                            records[0] = ThrottleRecord(failures: count, windowStartedAt: now, blockedUntil: now)
+                            return count
+                        }
                     }
                 }
             }

@@ -23,7 +23,7 @@ struct GrantContract {
         let test = try await kind.open()
         let (_, grant) = try await test.openSession(test.account("alice"))
         let outcomes = try await withThrowingTaskGroup(of: RefreshOutcome.self) { group in
-            for _ in 0..<64 { group.addTask { try await test.refresh(grant, 1) } }
+            for _ in 0..<64 { group.addTask { try await comingAgain { try await test.refresh(grant, 1) } } }
             return try await group.reduce(into: [RefreshOutcome]()) { $0.append($1) }
         }
         var rotated = 0
@@ -112,6 +112,26 @@ struct GrantContract {
                 if case .refreshed = try await test.refresh(grant, counter) { Issue.record("refreshed after logout") }
             }
         }
+    }
+
+    @Test("use moves the end of a grant, in steps that seldom touch what is indexed, and never beyond its session's", arguments: StoreKind.allCases)
+    func sliding(_ kind: StoreKind) async throws {
+        let test = try await kind.open()
+        let (session, grant) = try await test.openSession(test.account("alice"))
+        func end() async throws -> Instant { try #require(try await test.store.grant(grant.id)).expiresAt }
+        var counter: Int64 = 1
+        func refresh(after wait: Duration) async throws {
+            test.advance(wait)
+            guard case .refreshed = try await test.refresh(grant, counter) else { return Issue.record("refused") }
+            counter += 1
+        }
+        let first = test.now + .seconds(30 * 86_400)
+        try await refresh(after: .seconds(600))
+        #expect(try await end() == first, "the index is left alone")
+        try await refresh(after: .seconds(3_600))
+        #expect(try await end() == first + .seconds(4_200))
+        for _ in 0..<3 { try await refresh(after: .seconds(29 * 86_400)) }
+        #expect(try await end() == session.expiresAt)
     }
 
     @Test("rows do not grow with tokens: 200 refreshes leave one grant and one session", arguments: StoreKind.allCases)

@@ -7,7 +7,7 @@ import Testing
 struct RaceContract {
     private func race(_ call: @escaping @Sendable () async throws -> Bool) async throws -> Int {
         try await withThrowingTaskGroup(of: Bool.self) { group in
-            for _ in 0..<64 { group.addTask(operation: call) }
+            for _ in 0..<64 { group.addTask { try await comingAgain(call) } }
             return try await group.reduce(0) { $0 + ($1 ? 1 : 0) }
         }
     }
