@@ -111,8 +111,9 @@ let package = Package(
         tests(
             "FlowTests",
             [
-                "gatehouse", "AuthCore", "Settings", "Store", "StoreSQLite", "HTTPEdge", "TokenKeys", "TokenVerification", "WebServer",
-                "Accounts", "Gateway", "OAuthServer", "ProxyServer", "StorePostgres", "TestSupport", "PostgresServer", nioCore, nioPosix,
+                "gatehouse", "AuthCore", "Settings", "Store", "StoreSQL", "StoreSQLite", "HTTPEdge", "TokenKeys", "TokenVerification",
+                "WebServer", "Accounts", "Gateway", "OAuthServer", "ProxyServer", "StorePostgres", "TestSupport", "PostgresServer", nioCore,
+                nioPosix,
             ]),
         tests("ProgramTests", ["AuthCore", "gatehouse", "TestSupport", "PostgresServer"]),
     ]

@@ -48,7 +48,7 @@ final class TestNode: Sendable {
         return nodes
     }
 
-    private init(
+    init(
         folder: URL, storage: String, settings: [String], resources: String?, clock: TestClock = TestClock()
     ) async throws {
         self.folder = folder
