@@ -65,6 +65,14 @@ package struct SQLDialect: Sendable {
     package let feedEpoch: String
     /// Run first in the transaction that makes or changes the schema, where several programs may try at once.
     package let migrationLock: String?
+    /// Run behind that lock: bounds how long a statement of a migration waits for a lock, because whoever comes later waits behind it.
+    package let migrationLimits: String?
+    /// Run between two tries of a migration, where one may have to wait for others: waits a moment.
+    package let pause: String?
+    /// Answers the tables of the store and their columns, in order.
+    package let columns: String
+    /// Makes the numbers that a table gives by itself go on behind the highest that it has; nothing where they do so anyway.
+    package let continueSerial: @Sendable (_ table: String, _ column: String) -> String?
     /// Run in each transaction that revokes or changes what other nodes hold: tells them, after the commit, to look.
     package let wake: String?
     /// The database's own clock, as it is at that moment: milliseconds since 1970.
@@ -74,7 +82,9 @@ package struct SQLDialect: Sendable {
 
     package init(
         lockingClause: String, skipLockedClause: String, bytesType: String, textType: String, serialKey: String, feedEpoch: String,
-        migrationLock: String?, wake: String?, databaseTime: String, updateRoom: String? = nil
+        migrationLock: String?, migrationLimits: String?, pause: String?, columns: String,
+        continueSerial: @escaping @Sendable (_ table: String, _ column: String) -> String?, wake: String?, databaseTime: String,
+        updateRoom: String? = nil
     ) {
         self.lockingClause = lockingClause
         self.skipLockedClause = skipLockedClause
@@ -83,6 +93,10 @@ package struct SQLDialect: Sendable {
         self.serialKey = serialKey
         self.feedEpoch = feedEpoch
         self.migrationLock = migrationLock
+        self.migrationLimits = migrationLimits
+        self.pause = pause
+        self.columns = columns
+        self.continueSerial = continueSerial
         self.wake = wake
         self.databaseTime = databaseTime
         self.updateRoom = updateRoom

@@ -28,16 +28,30 @@ package final class SQLStore: Store {
     /// whoever read what that commit wrote. Two commits may be told in either order; the number says which is newer.
     let onResources: @Sendable (StoredResources) -> Void
 
-    package init(
+    /// Every step of the schema that this program knows, in order.
+    let migrations: [Migration]
+
+    package convenience init(
         database: any SQLDatabase,
         environment: Environment,
         limits: StoreLimits = StoreLimits(),
         onResources: @escaping @Sendable (StoredResources) -> Void = { _ in },
         onRevocations: @escaping @Sendable (FeedBatch) -> Void
     ) {
+        self.init(
+            database: database, environment: environment, limits: limits, migrations: Schema.migrations, onResources: onResources,
+            onRevocations: onRevocations)
+    }
+
+    /// - Parameter migrations: Other ones are for tests: the program of another release.
+    init(
+        database: any SQLDatabase, environment: Environment, limits: StoreLimits, migrations: [Migration],
+        onResources: @escaping @Sendable (StoredResources) -> Void, onRevocations: @escaping @Sendable (FeedBatch) -> Void
+    ) {
         self.database = database
         self.environment = environment
         self.limits = limits
+        self.migrations = migrations
         self.onRevocations = onRevocations
         self.onResources = onResources
     }

@@ -14,7 +14,13 @@ internal import Synchronization
 package final class SQLiteDatabase: SQLDatabase {
     package let dialect = SQLDialect(
         lockingClause: "", skipLockedClause: "", bytesType: "BLOB", textType: "TEXT", serialKey: "INTEGER PRIMARY KEY AUTOINCREMENT",
-        feedEpoch: "epoch", migrationLock: nil, wake: nil,
+        feedEpoch: "epoch", migrationLock: nil, migrationLimits: nil, pause: nil,
+        // Without the tables of SQLite itself and the one of this driver.
+        columns: """
+            SELECT tables.name, columns.name FROM sqlite_master AS tables JOIN pragma_table_info(tables.name) AS columns
+            WHERE tables.type = 'table' AND substr(tables.name, 1, 7) NOT IN ('sqlite_', 'driver_') ORDER BY tables.name, columns.cid
+            """,
+        continueSerial: { _, _ in nil }, wake: nil,
         databaseTime: "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
     )
 

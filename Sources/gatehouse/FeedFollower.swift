@@ -67,7 +67,8 @@ struct FeedFollower: Sendable {
         }
         var epochs: [Key: Int64] = [:]
         for record in snapshot.records {
-            epochs[Key(kind: record.kind, id: record.id), default: 0] = max(epochs[Key(kind: record.kind, id: record.id)] ?? 0, record.epoch ?? 0)
+            epochs[Key(kind: record.kind, id: record.id), default: 0] = max(
+                epochs[Key(kind: record.kind, id: record.id)] ?? 0, record.epoch ?? 0)
         }
         let now = environment.now()
         return known.filter { entry in

@@ -49,6 +49,13 @@ enum Main {
             names: ["token"], usage: "explain TOKEN [--audience A] [--scope S]", summary: "each check of a token, in order",
             run: TokenCommand.run),
         Command(
+            names: ["migrate"], usage: "[--dry-run]", summary: "bring the schema of the store up to date, as serve does at its start",
+            run: MigrateCommand.run),
+        Command(
+            names: ["export"], usage: "FILE", summary: "everything that is stored, in one file (SQLite: while no server runs)",
+            run: ExportCommand.run),
+        Command(names: ["import"], usage: "FILE", summary: "put an export into a store that is empty", run: ImportCommand.run),
+        Command(
             names: ["verdict"], usage: "KIND [--resources FILE]", summary: "judge cases from standard input, offline",
             run: VerdictCommand.run),
         Command(
@@ -81,6 +88,7 @@ enum Help {
         var text = "gatehouse: authentication service and API gateway\n"
         for command in Main.commands { text += "\n  gatehouse \(command.names[0]) \(command.usage)\n      \(command.summary)\n" }
         text += "\nCommands that change or show what is stored speak with the running server through its control socket;"
+        text += "\nmigrate, export and import open the store themselves."
         text += "\n--config FILE (or GATEHOUSE_CONFIG) names its settings."
         return text
     }

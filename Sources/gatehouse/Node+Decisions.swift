@@ -32,11 +32,12 @@ extension Node {
         let age = verifier.revocations.age(at: environment.uptime())
         let isStale = age.map { $0 > settings.revocations.maxStaleness } ?? true
         let clock = presence.map { [Health.Part(name: "clock", problem: $0.clockProblem)] } ?? []
-        return Health(parts: clock + [
-            Health.Part(name: "store", problem: storeProblem.value),
-            Health.Part(name: "revocations", problem: isStale ? "the log of revocations was not read for too long" : nil),
-            Health.Part(name: "keys", problem: keys.records.contains { $0.state == .active } ? nil : "there is no key to sign with"),
-        ])
+        return Health(
+            parts: clock + [
+                Health.Part(name: "store", problem: storeProblem.value),
+                Health.Part(name: "revocations", problem: isStale ? "the log of revocations was not read for too long" : nil),
+                Health.Part(name: "keys", problem: keys.records.contains { $0.state == .active } ? nil : "there is no key to sign with"),
+            ])
     }
 
     /// One request of the gateway is over. What was forwarded and answered is a line for debugging alone: at full rate a log

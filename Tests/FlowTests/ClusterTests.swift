@@ -170,7 +170,8 @@ struct ClusterTests {
         let nodes = try await TestNode.cluster(2, last: ["--tokens.access_ttl", "7m"], log: told.log)
         for _ in 0..<3 { try await nodes[1].node.report() }
         let lines = told.all.filter { $0.contains("settings_differ") }
-        #expect(lines.count == 1 && lines[0].contains("tokens.access_ttl") && lines[0].contains("7m") && lines[0].contains("10m"), "\(lines)")
+        #expect(
+            lines.count == 1 && lines[0].contains("tokens.access_ttl") && lines[0].contains("7m") && lines[0].contains("10m"), "\(lines)")
     }
 
     @Test("the nodes are listed for the operator")

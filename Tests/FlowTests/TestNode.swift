@@ -50,13 +50,14 @@ final class TestNode: Sendable {
             try Data(key.utf8).write(to: folder.appendingPathComponent("master.key"))
             nodes.append(
                 try await TestNode(
-                    folder: folder, storage: "file:\(folder.path)/storage", settings: ["--storage_connections", "4"] + settings + (isLast ? last : []),
+                    folder: folder, storage: "file:\(folder.path)/storage",
+                    settings: ["--storage_connections", "4"] + settings + (isLast ? last : []),
                     resources: nodes.isEmpty ? resources : nil, clock: clock, log: isLast ? log : .silent))
         }
         return nodes
     }
 
-    private init(
+    init(
         folder: URL, storage: String, settings: [String], resources: String?, clock: TestClock = TestClock(), log: Log = .silent
     ) async throws {
         self.folder = folder

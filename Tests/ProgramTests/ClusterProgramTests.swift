@@ -104,7 +104,9 @@ struct ClusterProgramTests {
         #expect(returned.send("POST", "/token/refresh", "{\"refresh_token\":\"\(next)\"}")?.status == 401)
     }
 
-    @Test("of 64 callers over three programs one wins what happens once, and failures count together (R-2, I2, I6, I9)", .timeLimit(.minutes(3)))
+    @Test(
+        "of 64 callers over three programs one wins what happens once, and failures count together (R-2, I2, I6, I9)",
+        .timeLimit(.minutes(3)))
     func races() async throws { try await onThread { try self.checkRaces() } }
 
     /// 64 calls at once, one after the other on each of the programs; what they answered.
@@ -133,7 +135,9 @@ struct ClusterProgramTests {
             let bearer = "authorization: Bearer \(own?.json["access_token"]?.string ?? "")"
             let ended = race(programs) { program in
                 program.exchange("DELETE", "/sessions/\(other["sid"]?.string ?? "")", headers: [bearer]).flatMap { answer in
-                    String(decoding: answer.prefix(12), as: UTF8.self).split(separator: " ").last.flatMap { Int($0) }.map { ($0, JSONObject()) }
+                    String(decoding: answer.prefix(12), as: UTF8.self).split(separator: " ").last.flatMap { Int($0) }.map {
+                        ($0, JSONObject())
+                    }
                 }
             }
             #expect(ended.filter { $0.status == 204 }.count == 1 && ended.filter { $0.status == 404 }.count == 63, "\(ended.map(\.status))")

@@ -143,12 +143,15 @@ final class Program: @unchecked Sendable {
     var log: String { (try? String(contentsOf: folder.appendingPathComponent("log.jsonl"), encoding: .utf8)) ?? "" }
 
     /// Runs a command of the binary in the folder and returns what it printed.
-    static func run(_ arguments: [String], in folder: URL, input: String = "") throws -> (status: Int32, output: String, errors: String) {
+    /// One that was killed has the signal as its status.
+    static func run(
+        _ arguments: [String], in folder: URL, input: String = "", environment: [String: String] = [:]
+    ) throws -> (status: Int32, output: String, errors: String) {
         let process = Process()
         process.executableURL = binary
         process.arguments = arguments
         process.currentDirectoryURL = folder
-        process.environment = [:]
+        process.environment = environment
         let (output, errors, stdin) = (Pipe(), Pipe(), Pipe())
         process.standardOutput = output
         process.standardError = errors

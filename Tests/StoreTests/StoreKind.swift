@@ -3,11 +3,12 @@ import Foundation
 import PostgresServer
 import Store
 import StorePostgres
-import StoreSQL
 import StoreSQLite
 import Synchronization
 import TestSupport
 import Testing
+
+@testable import StoreSQL
 
 /// The databases that the contract runs on, always all of them.
 enum StoreKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
@@ -16,14 +17,35 @@ enum StoreKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
     var testDescription: String { rawValue }
 
     /// A fresh store in a folder or a schema of its own, opened by the product's own code.
-    func open(limits: StoreLimits = StoreLimits()) async throws -> TestStore {
-        if self == .postgres {
-            let uri = try await onThread { try PostgresServer.shared().newSchema() }
-            return try await TestStore(uri: uri, limits: limits)
-        }
+    func open(limits: StoreLimits = StoreLimits()) async throws -> TestStore { try await newPlace().open(limits: limits) }
+
+    /// Where nothing is yet.
+    func newPlace() async throws -> StorePlace {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("gatehouse-store-\(UUID().uuidString)")
+        if self == .postgres {
+            return StorePlace(folder: folder, uri: try await onThread { try PostgresServer.shared().newSchema() })
+        }
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        return try await TestStore(folder: folder, limits: limits)
+        return StorePlace(folder: folder, uri: nil)
+    }
+}
+
+/// A folder, or a schema of PostgreSQL, for one store.
+struct StorePlace: Sendable {
+    /// Of SQLite; elsewhere one that is not there.
+    let folder: URL
+    let uri: String?
+
+    /// The driver alone: nothing is made in the store.
+    func database(connections: Int = 8) throws(StoreError) -> any SQLDatabase {
+        if let uri {
+            return try PostgresDatabase(PostgresLocation(Secret(uri)), connections: connections, uptime: Environment.live.uptime)
+        }
+        return try SQLiteDatabase(path: folder.appendingPathComponent("gatehouse.db").path, uptime: Environment.live.uptime)
+    }
+
+    func open(limits: StoreLimits = StoreLimits(), migrations: [Migration] = Schema.migrations) async throws -> TestStore {
+        try await TestStore(folder: folder, database: database(), limits: limits, migrations: migrations)
     }
 }
 
@@ -36,24 +58,21 @@ final class TestStore: Sendable {
     let store: any Store
 
     convenience init(folder: URL, limits: StoreLimits = StoreLimits()) async throws(StoreError) {
-        let path = folder.appendingPathComponent("gatehouse.db").path
-        try await self.init(folder: folder, database: SQLiteDatabase(path: path, uptime: Environment.live.uptime), limits: limits)
+        let database = try StorePlace(folder: folder, uri: nil).database()
+        try await self.init(folder: folder, database: database, limits: limits, migrations: Schema.migrations)
     }
 
-    convenience init(uri: String, connections: Int = 8, limits: StoreLimits = StoreLimits()) async throws {
-        let database = try PostgresDatabase(PostgresLocation(Secret(uri)), connections: connections, uptime: Environment.live.uptime)
-        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("gatehouse-store-\(UUID().uuidString)")
-        try await self.init(folder: folder, database: database, limits: limits)
-    }
-
-    private init(folder: URL, database: any SQLDatabase, limits: StoreLimits) async throws(StoreError) {
+    init(folder: URL, database: any SQLDatabase, limits: StoreLimits, migrations: [Migration]) async throws(StoreError) {
         self.folder = folder
         self.database = database
         let clock = SharedClock()
         let told = SharedBatches()
         var environment = Environment.live
         environment.now = { clock.now }
-        let sqlStore = SQLStore(database: database, environment: environment, limits: limits) { batch in told.append(batch) }
+        let recorded: any SQLDatabase = StatementRecorder.folder == nil ? database : StatementRecorder(database)
+        let sqlStore = SQLStore(
+            database: recorded, environment: environment, limits: limits, migrations: migrations, onResources: { _ in },
+            onRevocations: { batch in told.append(batch) })
         self.sharedClock = clock
         self.sharedBatches = told
         store = sqlStore

@@ -64,7 +64,8 @@ extension SQLTransaction {
         )
         guard let row = rows.first else { return nil }
         return HeldGrant(
-            grant: try row.grant(), session: try row.part(from: 14, count: 11)?.session(), client: try row.part(from: 25, count: 7)?.client(),
+            grant: try row.grant(), session: try row.part(from: 14, count: 11)?.session(),
+            client: try row.part(from: 25, count: 7)?.client(),
             resourcesVersion: try row.int(32))
     }
 
@@ -94,7 +95,8 @@ extension SQLTransaction {
             try append(event, limits: limits)
             return .replayed
         }
-        let expiresAt = grant.expiryMoved(to: min(now + presentation.idleLifetime, session.expiresAt), idleLifetime: presentation.idleLifetime)
+        let expiresAt = grant.expiryMoved(
+            to: min(now + presentation.idleLifetime, session.expiresAt), idleLifetime: presentation.idleLifetime)
         let tokenExpiresAt = min(now + presentation.accessLifetime, session.expiresAt)
         let changed = try execute(
             """

@@ -2,31 +2,6 @@ internal import AuthCore
 package import Store
 
 extension SQLStore {
-    /// Brings schema and first rows into being. Called once, before anything else.
-    package func prepare() async throws(StoreError) {
-        let (now, id, epoch, uid) = (environment.now(), newIdentifier(), newIdentifier(), newIdentifier())
-        let dialect = database.dialect
-        try await write { (transaction) throws(StoreError) in
-            if let lock = dialect.migrationLock { _ = try transaction.query(lock) }
-            try Schema.migrate(transaction.connection, dialect: dialect, now: now.milliseconds)
-            try transaction.execute(
-                "INSERT INTO meta (name, value) VALUES ('store_id', ?1) ON CONFLICT (name) DO NOTHING",
-                .blob(Array(id.text.utf8))
-            )
-            try transaction.execute("INSERT INTO feed (id, epoch, sequence) VALUES (1, ?1, 0) ON CONFLICT (id) DO NOTHING", .id(epoch))
-            var builtIn = ClientDefinition(id: Client.builtInID)
-            builtIn.isPublic = true
-            builtIn.grants = [.login, .refreshToken]
-            try transaction.execute(
-                """
-                INSERT INTO clients (id, uid, definition, secrets, disabled, deleted, epoch, managed_by)
-                VALUES (?1, ?2, ?3, '[]', 0, 0, 1, 'built_in') ON CONFLICT (id) DO NOTHING
-                """,
-                .id(builtIn.id), .id(uid), .text(String(decoding: ResourceJSON.encode(builtIn).encoded, as: UTF8.self))
-            )
-        }
-    }
-
     package func identity() async throws(StoreError) -> StoreIdentity {
         try await read { (transaction) throws(StoreError) in
             var identity = StoreIdentity(id: "", masterKeyCheck: nil)

@@ -110,7 +110,8 @@ extension SQLStore {
 
     package func raiseVersions(above versions: StoreVersions) async throws(StoreError) {
         try await write { (transaction) throws(StoreError) in
-            let rows = try transaction.query("SELECT resources_version, keys_version FROM feed WHERE id = 1\(transaction.dialect.lockingClause)")
+            let rows = try transaction.query(
+                "SELECT resources_version, keys_version FROM feed WHERE id = 1\(transaction.dialect.lockingClause)")
             guard let row = rows.first else { throw .corrupt("the feed has no row") }
             let found = StoreVersions(resources: try row.int(0), keys: try row.int(1))
             if found.resources > versions.resources, found.keys > versions.keys { return }

@@ -1,4 +1,5 @@
-/// The programs that share this store, and room for the rows that change most. Times are the database's, so that nobody's clock decides who is live.
+/// The programs that share this store, by the database's clock, so that nobody's own decides who is live; and room for the rows that change
+/// most.
 let nodes = Migration(number: 3, name: "nodes") { dialect in
     let text = dialect.textType
     return [
@@ -7,5 +8,5 @@ let nodes = Migration(number: 3, name: "nodes") { dialect in
             id \(text) PRIMARY KEY, name \(text) NOT NULL, version \(text) NOT NULL, started_ms BIGINT NOT NULL, seen_ms BIGINT NOT NULL,
             live_until_ms BIGINT NOT NULL, keys_version BIGINT NOT NULL, clock_ahead_ms BIGINT NOT NULL, settings \(text) NOT NULL)
         """
-    ] + ["grants", "sessions", "nodes", "feed", "throttles"].compactMap { table in dialect.updateRoom.map { "ALTER TABLE \(table) \($0)" } }
+    ] + (dialect.updateRoom.map { ["ALTER TABLE grants \($0)"] } ?? [])
 }

@@ -53,7 +53,8 @@ extension AdminEndpoints {
         if keys.records == before {
             let wait = max(1, (keys.rotation.nextRotation(before) - environment.now()).wholeSeconds)
             throw APIError(
-                409, "too_early", "The next key has not been published for long enough yet, or a node has not read it: verifiers may not know it.",
+                409, "too_early",
+                "The next key has not been published for long enough yet, or a node has not read it: verifiers may not know it.",
                 reason: "key_too_early",
                 headers: [("retry-after", String(wait))]
             )

@@ -114,7 +114,9 @@ struct GrantContract {
         }
     }
 
-    @Test("use moves the end of a grant, in steps that seldom touch what is indexed, and never beyond its session's", arguments: StoreKind.allCases)
+    @Test(
+        "use moves the end of a grant, in steps that seldom touch what is indexed, and never beyond its session's",
+        arguments: StoreKind.allCases)
     func sliding(_ kind: StoreKind) async throws {
         let test = try await kind.open()
         let (session, grant) = try await test.openSession(test.account("alice"))
@@ -122,7 +124,10 @@ struct GrantContract {
         var counter: Int64 = 1
         func refresh(after wait: Duration) async throws {
             test.advance(wait)
-            guard case .refreshed = try await test.refresh(grant, counter) else { return Issue.record("refused") }
+            guard case .refreshed = try await test.refresh(grant, counter) else {
+                Issue.record("refused")
+                return
+            }
             counter += 1
         }
         let first = test.now + .seconds(30 * 86_400)

@@ -120,7 +120,9 @@ struct RevocationContract {
         #expect(try await test.store.account(id: account.id)?.epoch == 7)
         let stored = try await test.store.revocationSnapshot().records
         for record in records { #expect(stored.contains(record)) }
-        #expect(try await !test.store.reinstate(RevocationRecord(kind: .account, id: account.id, epoch: 6, until: until), lostBefore: found, at: test.now))
+        #expect(
+            try await !test.store.reinstate(
+                RevocationRecord(kind: .account, id: account.id, epoch: 6, until: until), lostBefore: found, at: test.now))
     }
 
     @Test("another epoch is given once, and only when the log stands before what was read", arguments: StoreKind.allCases)
@@ -162,7 +164,11 @@ struct CommitOrderTests {
         init(before prefix: String) { self.prefix = prefix }
 
         func pass(_ sql: String) {
-            guard sql.hasPrefix(prefix), isTaken.withLock({ taken in defer { taken = true }; return !taken }) else { return }
+            guard sql.hasPrefix(prefix),
+                isTaken.withLock({ taken in
+                    defer { taken = true }; return !taken
+                })
+            else { return }
             reached.signal()
             // Within what the database lets a transaction idle.
             if opened.wait(timeout: .now() + 4) == .timedOut { isLate.withLock { $0 = true } }
