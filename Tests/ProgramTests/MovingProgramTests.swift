@@ -132,6 +132,28 @@ struct MovingProgramTests {
         }
     }
 
+    @Test("a migration that is killed is simply run again (R-1a)", .timeLimit(.minutes(1)))
+    func killedMigration() async throws { try await onThread { try self.checkKilledMigration() } }
+
+    private func checkKilledMigration() throws {
+        for isPostgres in [false, true] {
+            for point in ["store.before_commit:1", "store.after_commit:1"] {
+                let folder = try Program.newFolder()
+                if isPostgres {
+                    try store(folder, in: try PostgresServer.shared().newSchema())
+                    let key = folder.appendingPathComponent("master.key")
+                    try Data((Base64URL.encode([UInt8](repeating: 7, count: 32)) + "\n").utf8).write(to: key)
+                    try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: key.path)
+                }
+                let arguments = ["migrate", "--config", "gatehouse.yaml"]
+                #expect(try Program.run(arguments, in: folder, environment: ["GATEHOUSE_FAILPOINT": point]).status == SIGKILL)
+                let again = try run("migrate", in: folder)
+                #expect(again.status == 0 && again.output.contains("nothing to do") == (point == "store.after_commit:1"), "\(again)")
+                try Program(folder: folder).kill(SIGTERM)
+            }
+        }
+    }
+
     @Test("migrate: shows what is pending, does it, and then there is nothing to do", .timeLimit(.minutes(1)))
     func migrate() async throws { try await onThread { try self.checkMigrate() } }
 

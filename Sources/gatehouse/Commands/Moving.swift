@@ -61,7 +61,10 @@ enum MigrateCommand {
             let steps = isDry ? try await offline.store.pendingMigrations() : try await offline.store.prepare()
             for step in steps {
                 Terminal.out("\(isDry ? "pending" : "applied") \(step.number) \(step.name)")
-                if isDry { for statement in step.statements { Terminal.out("    \(statement)") } }
+                if !isDry { continue }
+                for statement in step.statements {
+                    Terminal.out("    " + statement.split(whereSeparator: \.isWhitespace).joined(separator: " ") + ";")
+                }
             }
             let number = try await offline.store.schemaNumber()
             if number > Schema.newest {

@@ -27,10 +27,13 @@ struct MigrationLoadTests {
                 try await load.waitForRounds(40, test)
                 // Somebody reads for longer than a migration may wait for its lock.
                 let held = kind == .postgres ? try place.database(connections: 1) : nil
+                let (holding, holds) = AsyncStream<Void>.makeStream()
                 async let reading: Void? = held?.read { (connection: any SQLConnection) throws(StoreError) in
                     _ = try connection.query("SELECT id FROM accounts", [])
+                    holds.finish()
                     for _ in 0..<2 { _ = try connection.query("SELECT pg_sleep(2.5)", []) }
                 }
+                if held != nil { for await _ in holding {} }
                 let store = SQLStore(
                     database: next, environment: .live, limits: StoreLimits(), migrations: MigrationTests.expanded, onResources: { _ in },
                     onRevocations: { _ in })
