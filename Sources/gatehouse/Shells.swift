@@ -36,17 +36,19 @@ struct Shells {
         ) { reason in
             if let reason { metrics.count("gatehouse_validations_total", reason) } else { valid?.add() }
         }
+        let events = EventsEndpoint(feed: node.events, clients: node.clients, environment: environment)
         let keyDocument = KeyDocument(keys: node.keys, maxAge: node.settings.keys.jwksMaxAge)
         let sessions = SessionEndpoints(store: node.store, tokens: node.firstParty, own: own)
         let api = API(
             [
                 LoginEndpoint(signIn: node.signIn, tokens: node.firstParty, log: log).endpoint,
                 RefreshEndpoint(tokens: node.firstParty, log: log).endpoint, OpenAPIEndpoint.endpoint,
-            ] + sessions.endpoints + AuthListener.hotRows(validate, keyDocument),
+            ] + sessions.endpoints + AuthListener.hotRows(validate, keyDocument) + [events.row],
             environment: environment, trustedProxies: node.settings.trustedProxies, log: log, observe: observe
         )
         let forwardAuth = ForwardAuthShell(node: node)
-        auth = AuthListener(validate: validate, keyDocument: keyDocument, forwardAuth: { forwardAuth.respond(to: $0) }, api: api)
+        auth = AuthListener(
+            validate: validate, keyDocument: keyDocument, events: events, forwardAuth: { forwardAuth.respond(to: $0) }, api: api)
         let endpoints = AdminEndpoints(
             store: node.store, accounts: node.accounts, keys: node.keys, clientSecrets: node.clientSecrets, verifier: node.verifier,
             environment: environment, reload: { () async throws(StoreError) in try await node.reload() },
@@ -95,6 +97,7 @@ struct Shells {
         metrics.gauge("gatehouse_revocations", "Entries in the replica of the revocations.") {
             Int64(node.verifier.revocations.current.count)
         }
+        metrics.gauge("gatehouse_event_readers", "Readers of the event stream of revocations.") { Int64(node.events.readerCount) }
         metrics.gauge("gatehouse_verification_cache_bytes", "Bytes in the cache of verified tokens.") { Int64(node.verifier.cacheBytes) }
         metrics.gauge("gatehouse_password_hashes_waiting", "Password hashes that wait for a thread.") { Int64(node.hashing.queued) }
         metrics.gauge("gatehouse_log_lines_dropped", "Log lines dropped since the start, because the log is read too slowly.") {

@@ -52,6 +52,15 @@ public final class RevocationReplica: Sendable {
     /// The time since the sending of the last confirmed catch-up; nothing when there was none that counts.
     public func age(at uptime: Uptime) -> Duration? { state.withLock { $0.confirmedAt }.map { uptime - $0 } }
 
+    /// The sending of the last confirmed catch-up as a decision at `uptime` counts it; nothing when there was none, or the process did
+    /// not run for a while and has not caught up since.
+    public func confirmedAt(_ uptime: Uptime) -> Uptime? { look(at: uptime) { $1 } }
+
+    /// What is revoked, and up to where it is complete, read together; nothing before the first snapshot.
+    public var snapshot: (revocations: Revocations, position: RevocationPosition)? {
+        state.withLock { state in state.position.map { (state.revocations, $0) } }
+    }
+
     /// Adds what was committed behind the position that this replica has.
     ///
     /// Applying again, or out of order, changes nothing.
