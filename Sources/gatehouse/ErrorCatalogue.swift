@@ -108,6 +108,7 @@ enum ErrorCatalogue {
                 "client_required", "`/validate` or the event stream wants a confidential client.",
                 "HTTP Basic; for `/validate` see `validate.require_client`."
             ),
+            ("not_ready", "The gateway has not been told its routes yet.", "Look for `control_plane_lost` in its log."),
             (
                 "too_many_readers", "The event stream has as many readers as it takes, of this client or of all.",
                 "Look for readers that leak."

@@ -75,36 +75,16 @@ struct Shells {
     func gateway(_ group: any EventLoopGroup) throws -> ProxyResponder {
         let node = node
         let decider = node.decider
-        var configuration = ProxyResponder.Configuration()
-        configuration.trustedProxies = node.settings.trustedProxies
-        let hooks = ProxyResponder.Hooks(
-            decide: { decider.decide($0, mayAsk: $1) }, resolve: { await node.resolve($0) },
-            reserved: { _ in
-                let error = APIError(404, "not_found", "There is nothing at this path.")
-                return .answer(error.response(traceID: TraceID(node.environment).description))
-            },
-            log: { node.tell($0) }
-        )
-        return try ProxyResponder(configuration, hooks: hooks, environment: node.environment, group: group)
+        let plane = DataPlane(settings: node.settings, environment: node.environment, log: node.log, metrics: node.metrics)
+        return try plane.responder(group, decide: { decider.decide($0, mayAsk: $1) }, resolve: { await node.resolve($0) })
     }
 
     private static func declare(_ metrics: Metrics, _ node: Node) {
         metrics.declare(
             "gatehouse_requests_total", "Requests of the API, by endpoint, status and reason.", labels: ["endpoint", "status", "reason"])
         metrics.declare("gatehouse_validations_total", "Tokens validated, by outcome.", labels: ["outcome"])
-        metrics.declare(
-            "gatehouse_proxied_total", "Requests at the gateway, by route, status and reason.", labels: ["route", "status", "reason"])
-        metrics.gauge("gatehouse_revocations", "Entries in the replica of the revocations.") {
-            Int64(node.verifier.revocations.current.count)
-        }
+        DataPlane.declare(metrics, node.verifier, node.environment)
         metrics.gauge("gatehouse_event_readers", "Readers of the event stream of revocations.") { Int64(node.events.readerCount) }
-        metrics.gauge("gatehouse_verification_cache_bytes", "Bytes in the cache of verified tokens.") { Int64(node.verifier.cacheBytes) }
         metrics.gauge("gatehouse_password_hashes_waiting", "Password hashes that wait for a thread.") { Int64(node.hashing.queued) }
-        metrics.gauge("gatehouse_log_lines_dropped", "Log lines dropped since the start, because the log is read too slowly.") {
-            Int64(LogWriter.dropped)
-        }
-        metrics.gauge("gatehouse_revocations_age_milliseconds", "Age of the replica of the revocations.") {
-            node.verifier.revocations.age(at: node.environment.uptime())?.wholeMilliseconds ?? -1
-        }
     }
 }

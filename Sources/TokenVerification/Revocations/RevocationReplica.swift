@@ -67,18 +67,18 @@ public final class RevocationReplica: Sendable {
     ///
     /// - Parameters:
     ///   - position: The log is complete up to here with these entries.
-    ///   - sentAt: When the question was sent whose answer this is.
-    /// - Returns: `false` when nothing was confirmed, because there is no snapshot, or one of another epoch, or no room:
+    ///   - sentAt: When the question was sent whose answer this is; without it, only the entries count.
+    /// - Returns: `false` when nothing was taken, because there is no snapshot, or one of another epoch, or no room:
     ///   take a snapshot.
     @discardableResult
-    public func apply(_ entries: [RevocationEntry], through position: RevocationPosition, sentAt: Uptime) -> Bool {
+    public func apply(_ entries: [RevocationEntry], through position: RevocationPosition, sentAt: Uptime?) -> Bool {
         state.withLock { state in
             guard let known = state.position, known.isSameEpoch(as: position), state.revocations.count + entries.count <= entriesMax else {
                 return false
             }
             state.add(entries)
             if position.sequence > known.sequence { state.position = position }
-            state.confirm(sentAt)
+            if let sentAt { state.confirm(sentAt) }
             return true
         }
     }
@@ -88,16 +88,19 @@ public final class RevocationReplica: Sendable {
     ///
     /// - Returns: `false` when nothing was changed: it is of the same epoch and older than what is known, or has no room.
     @discardableResult
-    public func replace(_ entries: [RevocationEntry], through position: RevocationPosition, sentAt: Uptime) -> Bool {
+    public func replace(_ entries: [RevocationEntry], through position: RevocationPosition, sentAt: Uptime?) -> Bool {
         guard entries.count <= entriesMax else { return false }
         return state.withLock { state in
             if let known = state.position, known.isSameEpoch(as: position), position.sequence < known.sequence { return false }
             state.position = position
             state.add(entries)
-            state.confirm(sentAt)
+            if let sentAt { state.confirm(sentAt) }
             return true
         }
     }
+
+    /// The position means nothing any more, and a snapshot will follow. What is known stays in force, and its age goes on.
+    public func forgetPosition() { state.withLock { $0.position = nil } }
 
     /// Adds entries without saying that the log is complete up to any place: what this process itself has just revoked,
     /// or hears of ahead of its feed. Neither position nor age change, and no bound applies: they are in force when this returns.
