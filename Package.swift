@@ -71,6 +71,7 @@ let package = Package(
         library("Settings", ["AuthCore", "Store", yams]),
         library("HTTPEdge", ["AuthCore", nioCore, nioPosix, nioTLS]),
         library("ProxyServer", ["AuthCore", "TokenVerification", "Gateway", "HTTPEdge", nioCore, nioPosix, nioTLS]),
+        library("GatehouseClient", ["AuthCore", "TokenVerification", "HTTPEdge", nioCore, nioPosix, nioTLS]),
         library(
             "WebServer",
             [
@@ -82,7 +83,7 @@ let package = Package(
             dependencies: [
                 "AuthCore", "TokenVerification", "Store", "StoreSQL", "StoreSQLite", "StorePostgres", "TokenKeys", "Accounts",
                 "OAuthServer",
-                "Gateway", "Settings", "HTTPEdge", "ProxyServer", "WebServer", crypto, nioCore, nioPosix,
+                "Gateway", "Settings", "HTTPEdge", "ProxyServer", "GatehouseClient", "WebServer", crypto, nioCore, nioPosix,
             ],
             swiftSettings: settings
         ),
@@ -106,14 +107,17 @@ let package = Package(
         tests(
             "ProxyServerTests",
             ["AuthCore", "Gateway", "HTTPEdge", "ProxyServer", "TestSupport", nioCore, nioPosix, nioEmbedded, nioTLS]),
+        tests(
+            "GatehouseClientTests",
+            ["AuthCore", "GatehouseClient", "HTTPEdge", "TokenVerification", "TestSupport", nioCore, nioPosix, nioTLS]),
         tests("TokenKeysTests", ["AuthCore", "Store", "TokenKeys", "TokenVerification"]),
         tests("OAuthServerTests", ["AuthCore", "Store", "TokenKeys", "OAuthServer", crypto]),
         tests(
             "FlowTests",
             [
                 "gatehouse", "AuthCore", "Settings", "Store", "StoreSQL", "StoreSQLite", "HTTPEdge", "TokenKeys", "TokenVerification",
-                "WebServer", "Accounts", "Gateway", "OAuthServer", "ProxyServer", "StorePostgres", "TestSupport", "PostgresServer", nioCore,
-                nioPosix,
+                "WebServer", "Accounts", "Gateway", "GatehouseClient", "OAuthServer", "ProxyServer", "StorePostgres", "TestSupport",
+                "PostgresServer", nioCore, nioPosix,
             ]),
         tests("ProgramTests", ["AuthCore", "gatehouse", "TestSupport", "PostgresServer"]),
     ]

@@ -1,41 +1,14 @@
-internal import AuthCore
 internal import HTTPEdge
-internal import NIOCore
 
 /// The checked head of an upstream's answer.
-struct UpstreamHead {
-    let status: Int
-    let isVersion10: Bool
-    /// The field lines; `fields` points into them.
-    let block: ByteBuffer
-    let fields: [Headers.Field]
-    /// What the fields say; an answer to HEAD, and 204 and 304, have no body all the same.
-    let framing: BodyFraming
-    /// Whether the upstream keeps the connection (RFC 9112 §9.3).
-    let keepsAlive: Bool
+typealias UpstreamHead = ResponseHead
 
-    var isInterim: Bool { status < 200 }
+/// Reads the heads of answers of upstreams.
+typealias UpstreamHeadParser = ResponseHeadParser
 
-    /// Whether a body follows, as an answer to a request with this method (RFC 9112 §6.3 items 1 and 2).
-    func hasBody(isHead: Bool) -> Bool { !(isHead || status < 200 || status == 204 || status == 304) }
-}
-
-/// Reads the heads of answers, with the rigor of the request parser: an upstream that cannot be understood in one way only is
-/// no upstream (RFC 9112 §4).
-///
-/// On the lenient side one thing: the space behind the status code may be missing, as many servers leave it out with the phrase.
-/// The status line is made anew, so nothing of it reaches the client.
-struct UpstreamHeadParser {
-    enum Progress {
-        case incomplete
-        case head(UpstreamHead)
-        case failure(HeadFailure)
-    }
-
-    private var scanner: HeadScanner
-
+extension ResponseHeadParser {
     init(_ limits: ProxyLimits) {
-        scanner = HeadScanner(
+        self.init(
             HeadScanner.Limits(
                 startLineBytesMax: limits.statusLineBytesMax,
                 headerBytesMax: limits.headerBytesMax,
@@ -43,63 +16,5 @@ struct UpstreamHeadParser {
                 startLineFailure: .statusLine
             )
         )
-    }
-
-    mutating func reset() { scanner.reset() }
-
-    /// Reads one head from the front of `input` and takes it off; takes nothing while the head is not complete.
-    mutating func parse(_ input: inout ByteBuffer) -> Progress {
-        var found: HeadScanner.Layout?
-        let copy = input
-        let progress = copy.withUnsafeReadableBytes { bytes -> Progress in
-            if let first = bytes.first, first != UInt8(ascii: "H") { return .failure(.statusLine) }
-            switch scanner.scan(bytes) {
-            case .incomplete: return .incomplete
-            case .failure(let failure): return .failure(failure)
-            case .complete(let layout):
-                found = layout
-                // A closure cannot carry a typed error, hence the detour over Result.
-                switch Result(catching: { () throws(HeadFailure) in try head(bytes, layout, copy) }) {
-                case .success(let head): return .head(head)
-                case .failure(let failure): return .failure(failure)
-                }
-            }
-        }
-        if let found {
-            input.moveReaderIndex(forwardBy: found.end)
-            scanner.reset()
-        }
-        return progress
-    }
-
-    private func head(
-        _ bytes: UnsafeRawBufferPointer,
-        _ layout: HeadScanner.Layout,
-        _ buffer: ByteBuffer
-    ) throws(HeadFailure) -> UpstreamHead {
-        let line = try statusLine(UnsafeRawBufferPointer(rebasing: bytes[layout.startLine]))
-        let block = UnsafeRawBufferPointer(rebasing: bytes[layout.fields])
-        let section = try FieldSection(block, count: layout.fieldCount)
-        let framing = try section.framing(block, isVersion10: line.isVersion10)
-        guard let slice = buffer.getSlice(at: buffer.readerIndex + layout.fields.lowerBound, length: layout.fields.count) else {
-            throw .statusLine
-        }
-        return UpstreamHead(
-            status: line.status,
-            isVersion10: line.isVersion10,
-            block: slice,
-            fields: section.fields,
-            framing: framing,
-            keepsAlive: !section.saysClose && (!line.isVersion10 || section.saysKeepAlive)
-        )
-    }
-
-    /// `HTTP/1.1 200 OK`.
-    private func statusLine(_ line: UnsafeRawBufferPointer) throws(HeadFailure) -> (status: Int, isVersion10: Bool) {
-        guard line.count >= 12, line.prefix(7).elementsEqual("HTTP/1.".utf8), line[7] == 0x30 || line[7] == 0x31, line[8] == 0x20,
-            let status = line.decimal(9..<12), (100...599).contains(status), line.count == 12 || line[12] == 0x20,
-            line.endOfFieldValue(from: 12) == line.count
-        else { throw .statusLine }
-        return (status, line[7] == 0x30)
     }
 }

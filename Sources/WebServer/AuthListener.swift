@@ -6,12 +6,15 @@ internal import TokenKeys
 package struct AuthListener: EdgeResponder {
     private let validate: ValidateEndpoint
     private let keyDocument: KeyDocument
+    private let events: EventsEndpoint
     private let forwardAuth: @Sendable (RequestFacts) -> EdgeAction
     private let api: API
 
     package init(
-        validate: ValidateEndpoint, keyDocument: KeyDocument, forwardAuth: @escaping @Sendable (RequestFacts) -> EdgeAction, api: API
+        validate: ValidateEndpoint, keyDocument: KeyDocument, events: EventsEndpoint,
+        forwardAuth: @escaping @Sendable (RequestFacts) -> EdgeAction, api: API
     ) {
+        self.events = events
         self.validate = validate
         self.keyDocument = keyDocument
         self.forwardAuth = forwardAuth
@@ -28,6 +31,12 @@ package struct AuthListener: EdgeResponder {
         let isReading = request.method == "GET" || request.method == "HEAD"
         if isReading, path.elementsEqual(AuthListener.forwardAuthPath.utf8) { return forwardAuth(request) }
         if isReading, path.elementsEqual(KeyDocument.path.utf8) { return .answer(keyDocument.respond(to: request)) }
+        if isReading, path.elementsEqual(EventsEndpoint.path.utf8) {
+            return .async(bodyLimit: api.bodyMax(request)) { [api, events] facts, body in
+                if let stream = events.stream(for: facts) { return stream }
+                return .complete(await api.respond(to: facts, body: body))
+            }
+        }
         return .async(bodyLimit: api.bodyMax(request)) { [api] facts, body in .complete(await api.respond(to: facts, body: body)) }
     }
 

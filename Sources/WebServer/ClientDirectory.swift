@@ -15,11 +15,14 @@ package final class ClientDirectory: Sendable {
         self.clients.withLock { $0 = byID }
     }
 
-    /// Whether these are the credentials of a confidential client in force. An unknown one costs the same.
-    package func isProved(_ credentials: BasicCredentials) -> Bool {
+    /// Whether these are the credentials of a confidential client in force.
+    package func isProved(_ credentials: BasicCredentials) -> Bool { proved(credentials) != nil }
+
+    /// The confidential client in force that these are the credentials of. An unknown one costs the same.
+    package func proved(_ credentials: BasicCredentials) -> Client? {
         let client = clients.withLock { $0[credentials.clientID] }
         let matches = secrets.matches(credentials.secret, client?.secretHashes ?? [[UInt8](repeating: 0, count: 32)])
-        guard let client, !client.isDisabled, !client.definition.isPublic else { return false }
-        return matches
+        guard let client, !client.isDisabled, !client.definition.isPublic else { return nil }
+        return matches ? client : nil
     }
 }

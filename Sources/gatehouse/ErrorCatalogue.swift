@@ -104,7 +104,15 @@ enum ErrorCatalogue {
             ("client_secret_wrong", "The secret fits none in force.", "`gatehouse client rotate-secret ID`."),
             ("client_credentials_repeated", "More than one way of authentication.", "Use one."),
             ("client_not_first_party", "The client lacks `login` in `grants`.", "Only first-party clients may have it."),
-            ("client_required", "`/validate` wants a confidential client.", "HTTP Basic; or see `validate.require_client`."),
+            (
+                "client_required", "`/validate` or the event stream wants a confidential client.",
+                "HTTP Basic; for `/validate` see `validate.require_client`."
+            ),
+            ("not_ready", "The gateway has not been told its routes yet.", "Look for `control_plane_lost` in its log."),
+            (
+                "too_many_readers", "The event stream has as many readers as it takes, of this client or of all.",
+                "Look for readers that leak."
+            ),
             ("scope_malformed", "Not names separated by single spaces.", "RFC 6749 section 3.3."),
             ("scope_unknown", "No resource owns this scope.", "Check its name."),
             ("scope_not_granted", "None of the scopes is granted to this account and client.", "Look at roles and the client's `scopes`."),

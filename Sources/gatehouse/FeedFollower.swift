@@ -1,6 +1,7 @@
 import AuthCore
 import Store
 import TokenVerification
+import WebServer
 
 /// Keeps the replica of the revocations of this process up to date.
 ///
@@ -8,6 +9,9 @@ import TokenVerification
 /// second: that proves that the replica is complete, and its age is the time since the last such proof.
 struct FeedFollower: Sendable {
     let replica: RevocationReplica
+    /// Told of everything before the replica is.
+    let events: EventFeed
+    let wake: FeedWake
     let environment: Environment
     let log: Log
 
@@ -20,7 +24,11 @@ struct FeedFollower: Sendable {
 
     /// Called by the store after each commit that revoked something. The place in the log is left to `catchUp`: other nodes may have
     /// committed in between.
-    func committed(_ batch: FeedBatch) { replica.enforce(batch.records.map(RevocationEntry.init)) }
+    func committed(_ batch: FeedBatch) {
+        replica.enforce(batch.records.map(RevocationEntry.init))
+        // Readers of the event stream are told with the place in the log, so it is read at once rather than at the next interval.
+        if events.readerCount > 0 { wake.wakeUp() }
+    }
 
     /// The most lost entries that are brought back at once. The log is not followed meanwhile.
     private static let reinstateMax = 10_000
@@ -36,9 +44,11 @@ struct FeedFollower: Sendable {
         while let position = replica.position {
             guard let batch = try await store.revocations(after: FeedPosition(position), limit: FeedFollower.readMax) else { break }
             let entries = batch.records.map(RevocationEntry.init)
+            events.append(entries, batch.sequences, after: position, through: RevocationPosition(batch.position))
             guard replica.apply(entries, through: RevocationPosition(batch.position), sentAt: sentAt) else { break }
             if batch.records.count < FeedFollower.readMax {
                 replica.confirm(sentAt: sentAt)
+                events.confirm(sentAt: sentAt)
                 replica.prune(now: environment.now(), uptime: environment.uptime())
                 return batch.versions
             }
@@ -50,7 +60,9 @@ struct FeedFollower: Sendable {
             try await store.renewEpoch(behind: FeedPosition(position))
             snapshot = try await store.revocationSnapshot()
         }
+        events.restart(at: RevocationPosition(snapshot.position))
         _ = replica.replace(snapshot.records.map(RevocationEntry.init), through: RevocationPosition(snapshot.position), sentAt: sentAt)
+        events.confirm(sentAt: sentAt)
         // From the start on, so that the first jump of the clock is seen as one.
         replica.prune(now: environment.now(), uptime: environment.uptime())
         log(.info, "revocations_snapshot", [("entries", String(snapshot.records.count)), ("epoch", snapshot.position.epoch)])

@@ -19,6 +19,9 @@ final class FeedWake: Sendable {
         self.listener = listener.map { PostgresListener($0.location, uptime: $0.uptime) { continuation.yield() } }
     }
 
+    /// There is something to read now.
+    func wakeUp() { continuation.yield() }
+
     /// How often the process shows that it runs: well within the gap that means it did not.
     static let beatInterval = Duration.milliseconds(200)
 

@@ -40,30 +40,6 @@ extension Node {
             ])
     }
 
-    /// One request of the gateway is over. What was forwarded and answered is a line for debugging alone: at full rate a log
-    /// of every request costs more than the requests.
-    func tell(_ record: ProxyLogRecord) {
-        guard let reason = record.reason else {
-            log(
-                .debug, "proxied",
-                [
-                    ("route", record.route ?? ""), ("method", record.method), ("path", String(decoding: record.path, as: UTF8.self)),
-                    ("status", String(record.status)), ("trace_id", record.traceID.description),
-                ]
-            )
-            return
-        }
-        metrics.count("gatehouse_proxied_total", record.route ?? "", String(record.status), reason)
-        log(
-            record.status >= 500 ? .warning : .info, "gateway_refused",
-            [
-                ("route", record.route ?? ""), ("method", record.method), ("path", String(decoding: record.path, as: UTF8.self)),
-                ("status", String(record.status)), ("reason", reason), ("upstream", record.upstream?.description ?? ""),
-                ("trace_id", record.traceID.description),
-            ]
-        )
-    }
-
     /// A short-lived statement about the caller for the service behind a route (`identity: jwt`).
     func identityToken(_ token: AccessToken, _ route: Route, _ now: Instant) -> IdentityToken? {
         let expiry = min(now + .seconds(60), token.expiresAt + Node.leeway)

@@ -25,6 +25,8 @@ final class Node: Sendable {
     let masterKeys: MasterKeys
     let clientSecrets: ClientSecrets
     let verifier: TokenVerifier
+    /// What the readers of the event stream are told.
+    let events: EventFeed
     let feed: FeedFollower
     let keys: SigningKeys
     var clients: ClientDirectory { snapshots.clients }
@@ -95,7 +97,8 @@ final class Node: Sendable {
             rules: TokenRules(issuer: issuerID, leeway: Node.leeway, lifetimeMax: .seconds(86_400)), cacheBytesMax: Node.cacheBytesMax,
             maxStaleness: settings.revocations.maxStaleness
         )
-        feed = FeedFollower(replica: verifier.revocations, environment: environment, log: log)
+        events = EventFeed(replica: verifier.revocations)
+        feed = FeedFollower(replica: verifier.revocations, events: events, wake: wake, environment: environment, log: log)
         let limits = StoreLimits(revocationMargin: Node.leeway + .seconds(60), auditKeep: settings.auditKeep)
         let later = SnapshotsLater()
         store = SQLStore(
@@ -109,12 +112,14 @@ final class Node: Sendable {
             algorithm: try settings.resolved.text("keys.algorithm"), rotateEvery: settings.keys.rotateEvery,
             jwksMaxAge: settings.keys.jwksMaxAge, tokenLifetimeMax: accessTTL + Node.leeway
         )
-        keys = SigningKeys(store: store, masterKeys: masterKeys, rotation: rotation, environment: environment) { [verifier] in
+        keys = SigningKeys(store: store, masterKeys: masterKeys, rotation: rotation, environment: environment) {
+            [verifier, events] in
             verifier.setKeys($0)
+            events.setKeys($0, issuer: issuerID.text)
         }
         hashing = try Node.hashing(settings, environment)
         accounts = AccountService(store: store, hashing: hashing)
-        let snapshots = ResourceSnapshots(clients: ClientDirectory(secrets: clientSecrets), log: log)
+        let snapshots = ResourceSnapshots(clients: ClientDirectory(secrets: clientSecrets), events: events, log: log)
         self.snapshots = snapshots
         later.value = snapshots
         firstParty = FirstPartyTokens(
@@ -168,6 +173,7 @@ final class Node: Sendable {
 
     /// Reads what has happened in the store since the last time: revocations, and whatever else this node holds of it.
     func follow() async throws {
+        defer { events.tick() }
         var versions = try await feed.catchUp(store)
         if isAnotherHistory() {
             try await store.raiseVersions(above: StoreVersions(resources: snapshots.version, keys: keysVersion.withLock { $0 }))

@@ -10,10 +10,12 @@ final class ResourceSnapshots: Sendable {
     let gateway = GatewayState()
     let clients: ClientDirectory
     private let catalogue = Mutex(ScopeCatalogue())
+    private let events: EventFeed
     private let log: Log
 
-    init(clients: ClientDirectory, log: Log) {
+    init(clients: ClientDirectory, events: EventFeed, log: Log) {
         self.clients = clients
+        self.events = events
         self.log = log
     }
 
@@ -44,7 +46,10 @@ final class ResourceSnapshots: Sendable {
         catalogue.withLock { current in
             guard next.version >= current.version else { return }
             current = next
-            do { gateway.replaceRoutes(try RouteTable(routes: stored.document.routes, resources: stored.document.resources)) } catch {
+            do {
+                gateway.replaceRoutes(try RouteTable(routes: stored.document.routes, resources: stored.document.resources))
+                events.setRoutes(ResourceJSON.encodeRouting(stored.document))
+            } catch {
                 // The files were checked before they were applied; the routes before these stay in force.
                 log(.error, "routes_refused", [("problem", "\(error)")])
             }

@@ -12,66 +12,116 @@ import StoreSQL
 import TokenVerification
 import WebServer
 
-/// The listeners of one node, and their life from start to drain.
+/// The listeners of one process, and their life from start to drain.
 final class Server: Sendable {
-    private let node: Node
+    /// What a server is made of, besides its listeners.
+    struct Parts: Sendable {
+        let settings: ServerSettings
+        let environment: Environment
+        let log: Log
+        let metrics: Metrics
+    }
+
+    private typealias Plan = (name: String, listener: ServerSettings.Listener, responder: any EdgeResponder, limits: EdgeLimits)
+
+    private let parts: Parts
     private let servers: [(name: String, server: EdgeServer, tls: EdgeTLS?)]
-    private let proxy: ProxyResponder
+    private let proxy: ProxyResponder?
     private let group: MultiThreadedEventLoopGroup
+    /// Closes what the listeners worked with.
+    private let finish: @Sendable () async -> Void
 
     private init(
-        node: Node, servers: [(name: String, server: EdgeServer, tls: EdgeTLS?)], proxy: ProxyResponder, group: MultiThreadedEventLoopGroup
+        parts: Parts, servers: [(name: String, server: EdgeServer, tls: EdgeTLS?)], proxy: ProxyResponder?,
+        group: MultiThreadedEventLoopGroup, finish: @escaping @Sendable () async -> Void
     ) {
-        self.node = node
+        self.parts = parts
         self.servers = servers
         self.proxy = proxy
         self.group = group
+        self.finish = finish
     }
 
-    /// Opens every listener, or none.
+    /// Opens every listener of a node with a database, or none.
     static func start(_ node: Node, files: FileBudget) async throws(StartFailure) -> Server {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: ProcessEnvironment.processorCount)
         let shells = Shells(node: node)
+        let parts = Parts(settings: node.settings, environment: node.environment, log: node.log, metrics: node.metrics)
         let listeners = node.settings.listeners
-        var servers: [(name: String, server: EdgeServer, tls: EdgeTLS?)] = []
-        let proxy: ProxyResponder
+        var plan: [Plan] = [("auth", listeners.auth, shells.auth, files.wide)]
+        var proxy: ProxyResponder?
+        if node.settings.roles.contains(.gateway) {
+            do { proxy = try shells.gateway(group) } catch { throw StartFailure("\(error)") }
+            if let proxy { plan.append(("gateway", listeners.gateway, proxy, files.wide)) }
+        }
+        plan.append(("admin", listeners.admin, shells.admin, files.narrow))
+        var servers = try await open(plan, parts, group)
+        Files.makeFolder(of: listeners.controlPath)
         do {
-            proxy = try shells.gateway(group)
-            let plan: [(String, ServerSettings.Listener, any EdgeResponder, EdgeLimits)] = [
-                ("auth", listeners.auth, shells.auth, files.wide), ("gateway", listeners.gateway, proxy, files.wide),
-                ("admin", listeners.admin, shells.admin, files.narrow),
-            ]
-            for (name, listener, responder, limits) in plan {
-                var limits = limits
-                // A proxy brings the connections of many clients from one address.
-                limits.unlimitedAddresses += node.settings.trustedProxies
-                if listener.tls?.clientCA != nil {
-                    throw StartFailure("listen.\(name).tls.client_ca: client certificates are not supported by this version")
-                }
-                let tls = try listener.tls.map { try EdgeTLS(certificate: $0.certificate, key: $0.key) }
-                let address = try Server.address(listener.address)
-                let core = EdgeCore(responder: responder, limits: limits, environment: node.environment)
-                let server = try await EdgeServer.start(address, tls: tls, core: core, group: group)
-                servers.append((name, server, tls))
-            }
-            Files.makeFolder(of: listeners.controlPath)
-            let control = try await EdgeServer.start(
-                .unix(path: listeners.controlPath),
-                core: EdgeCore(responder: shells.control, limits: files.narrow, environment: node.environment),
-                group: group
-            )
+            let core = EdgeCore(responder: shells.control, limits: files.narrow, environment: node.environment)
+            let control = try await EdgeServer.start(.unix(path: listeners.controlPath), core: core, group: group)
             servers.append(("control", control, nil))
         } catch {
             for (_, server, _) in servers { await server.shutdown(within: .zero) }
             throw StartFailure("\(error)")
         }
-        for (name, server, _) in servers {
-            node.log(.info, "listening", [("listener", "\(name)"), ("address", server.bound.map(\.description).joined(separator: ","))])
-            let counters = server.counters
-            node.metrics.gauge("gatehouse_\(name)_connections_open", "Connections now open.") { Int64(counters.snapshot.connectionsOpen) }
-            node.metrics.gauge("gatehouse_\(name)_requests", "Requests since the start.") { Int64(counters.snapshot.requests) }
+        tell(servers, parts)
+        return Server(parts: parts, servers: servers, proxy: proxy, group: group) {
+            node.hashing.stop()
+            // Nobody waits for this node any more; when it cannot be said, its row runs out.
+            if let presence = node.presence { try? await node.store.leave(presence.id) }
+            await node.database.close()
         }
-        return Server(node: node, servers: servers, proxy: proxy, group: group)
+    }
+
+    /// Opens every listener of a gateway without a database, or none.
+    static func start(
+        _ node: GatewayNode, files: FileBudget, group: MultiThreadedEventLoopGroup
+    ) async throws(StartFailure) -> Server {
+        let parts = Parts(settings: node.settings, environment: node.environment, log: node.log, metrics: node.metrics)
+        let listeners = node.settings.listeners
+        let proxy: ProxyResponder
+        do { proxy = try node.responder(group) } catch { throw StartFailure("\(error)") }
+        let plan: [Plan] = [
+            ("gateway", listeners.gateway, proxy, files.wide), ("admin", listeners.admin, node.admin, files.narrow),
+        ]
+        let servers = try await open(plan, parts, group)
+        tell(servers, parts)
+        return Server(parts: parts, servers: servers, proxy: proxy, group: group) { await node.stop() }
+    }
+
+    private static func open(
+        _ plan: [Plan], _ parts: Parts, _ group: MultiThreadedEventLoopGroup
+    ) async throws(StartFailure) -> [(name: String, server: EdgeServer, tls: EdgeTLS?)] {
+        var servers: [(name: String, server: EdgeServer, tls: EdgeTLS?)] = []
+        do {
+            for (name, listener, responder, limits) in plan {
+                var limits = limits
+                // A proxy brings the connections of many clients from one address.
+                limits.unlimitedAddresses += parts.settings.trustedProxies
+                if listener.tls?.clientCA != nil {
+                    throw StartFailure("listen.\(name).tls.client_ca: client certificates are not supported by this version")
+                }
+                let tls = try listener.tls.map { try EdgeTLS(certificate: $0.certificate, key: $0.key) }
+                let address = try Server.address(listener.address)
+                let core = EdgeCore(responder: responder, limits: limits, environment: parts.environment)
+                let server = try await EdgeServer.start(address, tls: tls, core: core, group: group)
+                servers.append((name, server, tls))
+            }
+        } catch {
+            for (_, server, _) in servers { await server.shutdown(within: .zero) }
+            throw StartFailure("\(error)")
+        }
+        return servers
+    }
+
+    private static func tell(_ servers: [(name: String, server: EdgeServer, tls: EdgeTLS?)], _ parts: Parts) {
+        for (name, server, _) in servers {
+            parts.log(.info, "listening", [("listener", "\(name)"), ("address", server.bound.map(\.description).joined(separator: ","))])
+            let counters = server.counters
+            parts.metrics.gauge("gatehouse_\(name)_connections_open", "Connections now open.") { Int64(counters.snapshot.connectionsOpen) }
+            parts.metrics.gauge("gatehouse_\(name)_requests", "Requests since the start.") { Int64(counters.snapshot.requests) }
+        }
     }
 
     private static func address(_ address: ListenAddress) throws(StartFailure) -> EdgeAddress {
@@ -90,21 +140,18 @@ final class Server: Sendable {
             guard let tls else { continue }
             do {
                 try tls.reload()
-                node.log(.info, "certificate_reloaded", [("listener", name)])
-            } catch { node.log(.error, "certificate_refused", [("listener", name), ("reason", "\(error)")]) }
+                parts.log(.info, "certificate_reloaded", [("listener", name)])
+            } catch { parts.log(.error, "certificate_refused", [("listener", name), ("reason", "\(error)")]) }
         }
     }
 
-    /// Stops accepting, lets requests in hand finish, then closes the store.
+    /// Stops accepting, lets requests in hand finish, then closes the store, if there is one.
     func drain() async {
         await withTaskGroup(of: Void.self) { tasks in
-            for (_, server, _) in servers { tasks.addTask { [node] in await server.shutdown(within: node.settings.drain) } }
+            for (_, server, _) in servers { tasks.addTask { [parts] in await server.shutdown(within: parts.settings.drain) } }
         }
-        await proxy.close()
-        node.hashing.stop()
-        // Nobody waits for this node any more; when it cannot be said, its row runs out.
-        if let presence = node.presence { try? await node.store.leave(presence.id) }
-        await node.database.close()
+        await proxy?.close()
+        await finish()
         // Nothing is left to fail: every connection is closed.
         try? await group.shutdownGracefully()
     }

@@ -36,17 +36,19 @@ struct Shells {
         ) { reason in
             if let reason { metrics.count("gatehouse_validations_total", reason) } else { valid?.add() }
         }
+        let events = EventsEndpoint(feed: node.events, clients: node.clients, environment: environment)
         let keyDocument = KeyDocument(keys: node.keys, maxAge: node.settings.keys.jwksMaxAge)
         let sessions = SessionEndpoints(store: node.store, tokens: node.firstParty, own: own)
         let api = API(
             [
                 LoginEndpoint(signIn: node.signIn, tokens: node.firstParty, log: log).endpoint,
                 RefreshEndpoint(tokens: node.firstParty, log: log).endpoint, OpenAPIEndpoint.endpoint,
-            ] + sessions.endpoints + AuthListener.hotRows(validate, keyDocument),
+            ] + sessions.endpoints + AuthListener.hotRows(validate, keyDocument) + [events.row],
             environment: environment, trustedProxies: node.settings.trustedProxies, log: log, observe: observe
         )
         let forwardAuth = ForwardAuthShell(node: node)
-        auth = AuthListener(validate: validate, keyDocument: keyDocument, forwardAuth: { forwardAuth.respond(to: $0) }, api: api)
+        auth = AuthListener(
+            validate: validate, keyDocument: keyDocument, events: events, forwardAuth: { forwardAuth.respond(to: $0) }, api: api)
         let endpoints = AdminEndpoints(
             store: node.store, accounts: node.accounts, keys: node.keys, clientSecrets: node.clientSecrets, verifier: node.verifier,
             environment: environment, reload: { () async throws(StoreError) in try await node.reload() },
@@ -73,35 +75,16 @@ struct Shells {
     func gateway(_ group: any EventLoopGroup) throws -> ProxyResponder {
         let node = node
         let decider = node.decider
-        var configuration = ProxyResponder.Configuration()
-        configuration.trustedProxies = node.settings.trustedProxies
-        let hooks = ProxyResponder.Hooks(
-            decide: { decider.decide($0, mayAsk: $1) }, resolve: { await node.resolve($0) },
-            reserved: { _ in
-                let error = APIError(404, "not_found", "There is nothing at this path.")
-                return .answer(error.response(traceID: TraceID(node.environment).description))
-            },
-            log: { node.tell($0) }
-        )
-        return try ProxyResponder(configuration, hooks: hooks, environment: node.environment, group: group)
+        let plane = DataPlane(settings: node.settings, environment: node.environment, log: node.log, metrics: node.metrics)
+        return try plane.responder(group, decide: { decider.decide($0, mayAsk: $1) }, resolve: { await node.resolve($0) })
     }
 
     private static func declare(_ metrics: Metrics, _ node: Node) {
         metrics.declare(
             "gatehouse_requests_total", "Requests of the API, by endpoint, status and reason.", labels: ["endpoint", "status", "reason"])
         metrics.declare("gatehouse_validations_total", "Tokens validated, by outcome.", labels: ["outcome"])
-        metrics.declare(
-            "gatehouse_proxied_total", "Requests at the gateway, by route, status and reason.", labels: ["route", "status", "reason"])
-        metrics.gauge("gatehouse_revocations", "Entries in the replica of the revocations.") {
-            Int64(node.verifier.revocations.current.count)
-        }
-        metrics.gauge("gatehouse_verification_cache_bytes", "Bytes in the cache of verified tokens.") { Int64(node.verifier.cacheBytes) }
+        DataPlane.declare(metrics, node.verifier, node.environment)
+        metrics.gauge("gatehouse_event_readers", "Readers of the event stream of revocations.") { Int64(node.events.readerCount) }
         metrics.gauge("gatehouse_password_hashes_waiting", "Password hashes that wait for a thread.") { Int64(node.hashing.queued) }
-        metrics.gauge("gatehouse_log_lines_dropped", "Log lines dropped since the start, because the log is read too slowly.") {
-            Int64(LogWriter.dropped)
-        }
-        metrics.gauge("gatehouse_revocations_age_milliseconds", "Age of the replica of the revocations.") {
-            node.verifier.revocations.age(at: node.environment.uptime())?.wholeMilliseconds ?? -1
-        }
     }
 }

@@ -43,6 +43,7 @@ final class LiveGateway: Sendable {
             test: test, services: services, proxy: proxy, gateway: try await listen(proxy), auth: try await listen(test.shells.auth))
     }
 
+    var authPort: Int { auth.port ?? 0 }
     func client() async throws -> RawClient { try await RawClient.connect(gateway.port ?? 0) }
     func authClient() async throws -> RawClient { try await RawClient.connect(auth.port ?? 0) }
 

@@ -7,6 +7,7 @@ final class Program: @unchecked Sendable {
     // Confined to its initialiser: nothing is written after it, and Process takes signals and waits from any thread.
     let folder: URL
     private let process = Process()
+    private let readyEvent: String
     private(set) var authPort = 0
     private(set) var adminPort = 0
     private(set) var gatewayPort = 0
@@ -51,8 +52,12 @@ final class Program: @unchecked Sendable {
     ///   - log: Where the program writes its log; by default the file `log.jsonl`, whose text `log` is. A pipe is read until the
     ///     program is ready, and not after.
     ///   - filesMax: `ulimit -n`.
-    init(folder: URL, environment: [String: String] = [:], log pipe: Pipe? = nil, filesMax: Int? = nil) throws {
+    ///   - event: The line of the log that is waited for.
+    init(folder: URL, environment: [String: String] = [:], log pipe: Pipe? = nil, filesMax: Int? = nil, until event: String = "ready")
+        throws
+    {
         self.folder = folder
+        readyEvent = event
         process.executableURL = Program.binary
         process.arguments = ["serve", "--config", folder.appendingPathComponent("gatehouse.yaml").path]
         if let filesMax {
@@ -102,7 +107,7 @@ final class Program: @unchecked Sendable {
                 default: break
                 }
             }
-            if lines.contains(where: { $0.contains("\"event\":\"ready\"") }) { return }
+            if lines.contains(where: { $0.contains("\"event\":\"\(readyEvent)\"") }) { return }
             if !process.isRunning { throw NotReady(log: lines.joined(separator: "\n")) }
             usleep(10_000)
         }

@@ -76,6 +76,8 @@ extension EdgeConnection {
         }
         core.counters.countOut(buffer.readableBytes)
         let promise = context.eventLoop.makePromise(of: Void.self)
+        partSince = loop.now
+        promise.futureResult.whenComplete { _ in self.partSince = nil }
         context.writeAndFlush(wrapOutboundOut(buffer), promise: promise)
         return promise.futureResult
     }

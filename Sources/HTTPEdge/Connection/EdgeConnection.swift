@@ -66,6 +66,8 @@ package final class EdgeConnection: ChannelDuplexHandler, @unchecked Sendable {
     private var windowStart: NIODeadline
     private var windowBytes = 0
     private var unwritableSince: NIODeadline?
+    /// Since when the client has a part of a stream to take.
+    var partSince: NIODeadline?
 
     var isInputClosed = false
     var isProcessing = false
@@ -344,7 +346,8 @@ package final class EdgeConnection: ChannelDuplexHandler, @unchecked Sendable {
             exchange.tick(now: now)
         case .handling: if isInputClosed, now >= deadline { timedOut() }
         case .lingering: if now >= deadline { close() }
-        case .streaming, .closed: break
+        case .streaming: if let partSince, now - partSince >= TimeAmount(core.limits.idle) { timedOut() }
+        case .closed: break
         }
     }
 

@@ -7,7 +7,12 @@ package struct ScopeCatalogue: Sendable {
     package static let ownResource: Identifier = "gatehouse"
     package static let accountScope: Identifier = "gatehouse:account"
     package static let adminScope: Identifier = "gatehouse:admin"
+    /// Of clients that read the event stream of revocations.
     package static let revocationsScope: Identifier = "gatehouse:revocations"
+    /// Of the gateways that are told keys and routes by the same stream.
+    package static let gatewayScope: Identifier = "gatehouse:gateway"
+    /// What the resource `gatehouse` owns.
+    package static let ownScopes = [accountScope, adminScope, revocationsScope, gatewayScope]
     /// Scopes of OpenID Connect Core §5.4 and §11: no resource owns them.
     package static let identityScopes = ScopeSet(["openid", "profile", "email", "offline_access"])
 
@@ -20,9 +25,7 @@ package struct ScopeCatalogue: Sendable {
     package init(_ document: ResourceDocument = ResourceDocument(), version: Int64 = -1) {
         self.version = version
         var owners: [Identifier: Identifier] = [:]
-        for scope in [ScopeCatalogue.accountScope, ScopeCatalogue.adminScope, ScopeCatalogue.revocationsScope] {
-            owners[scope] = ScopeCatalogue.ownResource
-        }
+        for scope in ScopeCatalogue.ownScopes { owners[scope] = ScopeCatalogue.ownResource }
         var resources: [Identifier: ResourceDefinition] = [:]
         for resource in document.resources {
             resources[resource.id] = resource

@@ -7,6 +7,7 @@ enum ResourceSyntax {
     static let reservedName = "gatehouse"
     static let builtInScopes = [
         "openid", "profile", "email", "offline_access", "gatehouse:account", "gatehouse:admin", "gatehouse:revocations",
+        "gatehouse:gateway",
     ]
     static let reservedScopePrefix = "gatehouse:"
 

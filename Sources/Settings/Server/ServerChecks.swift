@@ -25,14 +25,19 @@ struct ServerChecks {
         let storage = storage()
         let storageListen = storageListen(storage)
         let listeners = listeners()
-        let keys = masterKeys(storage)
+        let roles = roles()
+        let controlPlane = controlPlane(roles)
+        // Without the role that signs, none is looked for.
+        let keys = roles.contains(.auth) ? masterKeys(storage) : .keys([])
         let trustedProxies = trustedProxies()
         compare()
         do {
             guard let issuer, let storage, let listeners, let keys else { return nil }
             warn(issuer, listeners)
+            warn(roles)
             return ServerSettings(
-                issuer: issuer, listeners: listeners, storage: storage, storageListen: storageListen,
+                issuer: issuer, roles: roles, controlPlane: controlPlane, listeners: listeners, storage: storage,
+                storageListen: storageListen,
                 storageConnections: Int(clamping: try resolved.integer("storage_connections")), masterKeys: keys,
                 applyFiles: resolved.texts("apply"),
                 tokens: try tokens(),
@@ -54,7 +59,7 @@ struct ServerChecks {
         }
     }
 
-    private mutating func problem(_ name: String, _ message: String, allowed: String? = nil) {
+    mutating func problem(_ name: String, _ message: String, allowed: String? = nil) {
         let entry = resolved.entry(name)
         let value = entry.flatMap { $0.key.isSecret ? nil : $0.shown }
         problems.append(
@@ -62,7 +67,7 @@ struct ServerChecks {
         )
     }
 
-    private mutating func warning(_ name: String, _ message: String) {
+    mutating func warning(_ name: String, _ message: String) {
         warnings.append(SettingProblem(key: name, origin: resolved.entry(name)?.origin ?? .defaultValue, message: message))
     }
 

@@ -8,6 +8,27 @@ package enum ServerKeys {
             + "host and port in lower case, without a trailing slash. `http` only for loopback hosts. With an IP address passkeys are off."
     )
 
+    package static let roles = SettingKey(
+        "roles", .list(.choice(["auth", "gateway"])), default: "auth,gateway",
+        "What this process does: `auth` is everything but the proxied routes, `gateway` the proxied routes. With `gateway` alone it opens no "
+            + "database and holds no key that signs: what it needs it is told by the nodes of `control_plane`."
+    )
+
+    package static let controlPlane: [SettingKey] = [
+        SettingKey(
+            "control_plane.urls", .list(.url), default: "",
+            "For `roles: [gateway]`: the auth listeners to learn keys, routes and revocations from, `https://HOST:PORT`; `http` only on "
+                + "loopback. The first that answers is followed, the others stand by."
+        ),
+        SettingKey(
+            "control_plane.client_id", .text, default: nil,
+            "The client that this gateway is to them; it needs the scopes `gatehouse:revocations` and `gatehouse:gateway`."
+        ),
+        SettingKey("control_plane.client_secret", .secret, default: nil, "Its secret."),
+        SettingKey(
+            "control_plane.ca", .path, default: nil, "Authorities in PEM that their certificates are checked by. Without it the system's."),
+    ]
+
     package static let listeners: [SettingKey] =
         [
             SettingKey(
@@ -145,7 +166,7 @@ package enum ServerKeys {
 
     /// The table, in the order in which it is shown.
     package static let all: [SettingKey] =
-        [issuer] + listeners + [storage] + postgres + [masterKeys, apply] + lifetimes + server + passwords
+        [issuer, roles] + controlPlane + listeners + [storage] + postgres + [masterKeys, apply] + lifetimes + server + passwords
 
     private static func days(_ count: Int64) -> Duration { .seconds(count * 86_400) }
     private static func minutes(_ count: Int64) -> Duration { .seconds(count * 60) }

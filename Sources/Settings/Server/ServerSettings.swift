@@ -21,6 +21,9 @@ package struct ServerSettings: Sendable {
         package let admin: Listener
         /// The path of the operator's socket.
         package let controlPath: String
+
+        /// Certificates and their keys, which may be renewed while the server runs.
+        package var certificateFiles: [String] { [auth, gateway, admin].compactMap(\.tls).flatMap { [$0.certificate, $0.key] } }
     }
 
     package enum MasterKeys: Sendable {
@@ -63,6 +66,25 @@ package struct ServerSettings: Sendable {
         package let lengthMin: Int
     }
 
+    /// What one process does.
+    package enum Role: String, Sendable, CaseIterable { case auth, gateway }
+
+    /// Where a gateway without a database learns what it needs.
+    package struct ControlPlane: Sendable {
+        package struct Node: Sendable, Equatable {
+            package let host: String
+            package let port: UInt16
+            package let isTLS: Bool
+        }
+
+        /// At least one.
+        package let nodes: [Node]
+        package let clientID: String
+        package let clientSecret: Secret<String>
+        /// A PEM file; nothing for the system's authorities.
+        package let authorities: String?
+    }
+
     package struct Lockout: Sendable, Equatable {
         package let freeAttempts: Int
         package let delay: Duration
@@ -71,6 +93,9 @@ package struct ServerSettings: Sendable {
     }
 
     package let issuer: Issuer
+    package let roles: Set<Role>
+    /// For the role `gateway` without `auth`, and only there.
+    package let controlPlane: ControlPlane?
     package let listeners: Listeners
     package let storage: StorageLocation
     /// A connection URI for notifications, where `storage` cannot carry them.

@@ -19,6 +19,15 @@ package enum ResourceJSON {
         )
     }
 
+    /// What a gateway needs of it: the routes, and the resources that own their scopes. `decodeDocument` reads it.
+    package static func encodeRouting(_ document: ResourceDocument) -> JSONValue {
+        .object(
+            JSONObject([
+                ("resources", .array(document.resources.map(encode))), ("routes", .array(document.routes.map(encode))),
+            ])
+        )
+    }
+
     package static func encode(_ user: UserDefinition) -> JSONValue {
         var object = JSONObject([("username", .string(user.username))])
         object["email"] = user.email.map { .string($0) }

@@ -45,11 +45,16 @@ package struct StoreVersions: Sendable, Equatable {
 package struct FeedBatch: Sendable {
     package var position: FeedPosition
     package var records: [RevocationRecord]
+    /// The place of each record, ascending, where they were read behind a position; else empty.
+    package var sequences: [Int64]
     package var versions: StoreVersions
 
-    package init(position: FeedPosition, records: [RevocationRecord], versions: StoreVersions = StoreVersions()) {
+    package init(
+        position: FeedPosition, records: [RevocationRecord], sequences: [Int64] = [], versions: StoreVersions = StoreVersions()
+    ) {
         self.position = position
         self.records = records
+        self.sequences = sequences
         self.versions = versions
     }
 }

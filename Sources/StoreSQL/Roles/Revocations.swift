@@ -91,9 +91,14 @@ extension SQLStore {
                 .int(position.sequence), .int(Int64(min(max(limit, 1), 10_000)))
             )
             var records: [RevocationRecord] = []
-            for row in rows { records.append(try row.revocation()) }
-            let through = rows.count == limit ? try rows[rows.count - 1].int(4) : newest.sequence
-            return FeedBatch(position: FeedPosition(epoch: newest.epoch, sequence: through), records: records, versions: versions)
+            var sequences: [Int64] = []
+            for row in rows {
+                records.append(try row.revocation())
+                sequences.append(try row.int(4))
+            }
+            let through = rows.count == limit ? sequences.last ?? newest.sequence : newest.sequence
+            let position = FeedPosition(epoch: newest.epoch, sequence: through)
+            return FeedBatch(position: position, records: records, sequences: sequences, versions: versions)
         }
     }
 

@@ -52,24 +52,33 @@ public final class RevocationReplica: Sendable {
     /// The time since the sending of the last confirmed catch-up; nothing when there was none that counts.
     public func age(at uptime: Uptime) -> Duration? { state.withLock { $0.confirmedAt }.map { uptime - $0 } }
 
+    /// The sending of the last confirmed catch-up as a decision at `uptime` counts it; nothing when there was none, or the process did
+    /// not run for a while and has not caught up since.
+    public func confirmedAt(_ uptime: Uptime) -> Uptime? { look(at: uptime) { $1 } }
+
+    /// What is revoked, and up to where it is complete, read together; nothing before the first snapshot.
+    public var snapshot: (revocations: Revocations, position: RevocationPosition)? {
+        state.withLock { state in state.position.map { (state.revocations, $0) } }
+    }
+
     /// Adds what was committed behind the position that this replica has.
     ///
     /// Applying again, or out of order, changes nothing.
     ///
     /// - Parameters:
     ///   - position: The log is complete up to here with these entries.
-    ///   - sentAt: When the question was sent whose answer this is.
-    /// - Returns: `false` when nothing was confirmed, because there is no snapshot, or one of another epoch, or no room:
+    ///   - sentAt: When the question was sent whose answer this is; without it, only the entries count.
+    /// - Returns: `false` when nothing was taken, because there is no snapshot, or one of another epoch, or no room:
     ///   take a snapshot.
     @discardableResult
-    public func apply(_ entries: [RevocationEntry], through position: RevocationPosition, sentAt: Uptime) -> Bool {
+    public func apply(_ entries: [RevocationEntry], through position: RevocationPosition, sentAt: Uptime?) -> Bool {
         state.withLock { state in
             guard let known = state.position, known.isSameEpoch(as: position), state.revocations.count + entries.count <= entriesMax else {
                 return false
             }
             state.add(entries)
             if position.sequence > known.sequence { state.position = position }
-            state.confirm(sentAt)
+            if let sentAt { state.confirm(sentAt) }
             return true
         }
     }
@@ -79,16 +88,19 @@ public final class RevocationReplica: Sendable {
     ///
     /// - Returns: `false` when nothing was changed: it is of the same epoch and older than what is known, or has no room.
     @discardableResult
-    public func replace(_ entries: [RevocationEntry], through position: RevocationPosition, sentAt: Uptime) -> Bool {
+    public func replace(_ entries: [RevocationEntry], through position: RevocationPosition, sentAt: Uptime?) -> Bool {
         guard entries.count <= entriesMax else { return false }
         return state.withLock { state in
             if let known = state.position, known.isSameEpoch(as: position), position.sequence < known.sequence { return false }
             state.position = position
             state.add(entries)
-            state.confirm(sentAt)
+            if let sentAt { state.confirm(sentAt) }
             return true
         }
     }
+
+    /// The position means nothing any more, and a snapshot will follow. What is known stays in force, and its age goes on.
+    public func forgetPosition() { state.withLock { $0.position = nil } }
 
     /// Adds entries without saying that the log is complete up to any place: what this process itself has just revoked,
     /// or hears of ahead of its feed. Neither position nor age change, and no bound applies: they are in force when this returns.

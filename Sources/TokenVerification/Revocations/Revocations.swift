@@ -16,7 +16,7 @@ public struct Revocations: Sendable {
         }
     }
 
-    private struct Value: Sendable {
+    struct Value: Sendable {
         /// Tokens with a lower one are revoked; `Int64.max` revokes them all.
         var epoch: Int64
         var until: Instant
@@ -31,7 +31,16 @@ public struct Revocations: Sendable {
     public var count: Int { entries.count }
 
     /// Everything in force, in no order.
-    public var all: [RevocationEntry] { entries.map { entry($0.key, $0.value) } }
+    public var all: [RevocationEntry] { entries.map { Revocations.entry($0.key, $0.value) } }
+
+    /// Goes through everything in force, in no order; it holds this value and copies nothing.
+    public struct Iterator: IteratorProtocol, Sendable {
+        fileprivate var entries: TreeDictionary<Key, Value>.Iterator
+
+        public mutating func next() -> RevocationEntry? { entries.next().map { Revocations.entry($0.key, $0.value) } }
+    }
+
+    public func makeIterator() -> Iterator { Iterator(entries: entries.makeIterator()) }
 
     /// The entry that revokes `token`; nothing when none does. No entry's `until` is looked at: an entry is in force as
     /// long as it is here.
@@ -49,10 +58,10 @@ public struct Revocations: Sendable {
         guard kinds & kind.bit != 0 else { return nil }
         let key = Key(kind: kind, id: id)
         guard let value = entries[key], value.epoch > epoch else { return nil }
-        return entry(key, value)
+        return Revocations.entry(key, value)
     }
 
-    private func entry(_ key: Key, _ value: Value) -> RevocationEntry {
+    private static func entry(_ key: Key, _ value: Value) -> RevocationEntry {
         RevocationEntry(kind: key.kind, id: key.id, epoch: value.epoch == .max ? nil : value.epoch, until: value.until)
     }
 

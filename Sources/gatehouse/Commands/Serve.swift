@@ -21,6 +21,9 @@ enum ServeCommand {
             throw StartFailure("only \(files.limit) files may be open at once, and \(FileBudget.limitMin) are needed: raise `ulimit -n`")
         }
         log(.debug, "open_files", [("limit", String(files.limit)), ("connections_max", String(files.wide.connectionsMax))])
+        if settings.roles == [.gateway] {
+            return try await ServeGateway(settings: settings, environment: environment, log: log).run(files, signals)
+        }
         try checkMode(of: settings)
         let node = try await Node.open(settings, environment: environment, log: log)
         if node.sharesItsStore {
@@ -103,7 +106,7 @@ enum ServeCommand {
 }
 
 /// SIGTERM, SIGINT and SIGHUP as a sequence.
-private final class Signals: Sendable {
+final class Signals: Sendable {
     let events: AsyncStream<Int32>
     private let source: any DispatchSourceRead
 
@@ -192,8 +195,7 @@ private struct Upkeep: Sendable {
 
     private func watchFiles() async {
         let settings = node.settings
-        let certificates = [settings.listeners.auth, settings.listeners.gateway, settings.listeners.admin].compactMap(\.tls)
-            .flatMap { [$0.certificate, $0.key] }
+        let certificates = settings.listeners.certificateFiles
         func versions(_ paths: [String]) -> [[Int64]?] { paths.map(Files.version) }
         var (resources, tls) = (versions(settings.applyFiles), versions(certificates))
         while !Task.isCancelled {
