@@ -102,7 +102,7 @@ final class Server: Sendable {
         }
         await proxy.close()
         node.hashing.stop()
-        await node.database.close()
+        await node.close()
         // Nothing is left to fail: every connection is closed.
         try? await group.shutdownGracefully()
     }

@@ -12,14 +12,24 @@ import Testing
 /// The databases that the contract runs on, always all of them.
 enum StoreKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case sqlite, postgres
+    /// PostgreSQL through PgBouncer, which lends connections for one transaction.
+    case pooled
+
+    /// Those that differ in how a failed statement is met.
+    static let drivers: [StoreKind] = [.sqlite, .postgres]
 
     var testDescription: String { rawValue }
 
     /// A fresh store in a folder or a schema of its own, opened by the product's own code.
     func open(limits: StoreLimits = StoreLimits()) async throws -> TestStore {
-        if self == .postgres {
-            let uri = try await onThread { try PostgresServer.shared().newSchema() }
-            return try await TestStore(uri: uri, limits: limits)
+        if self != .sqlite {
+            let uri = try await onThread { [self] in
+                let direct = try PostgresServer.shared().newSchema()
+                if self == .postgres { return direct }
+                // Fewer connections than ours (PgBouncer.connections), so that each transaction may be lent another.
+                return try PgBouncer.shared().uri(schema: direct.components(separatedBy: "%3D").last ?? "")
+            }
+            return try await TestStore(uri: uri, connections: self == .pooled ? 4 : 8, limits: limits)
         }
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("gatehouse-store-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -40,8 +50,11 @@ final class TestStore: Sendable {
         try await self.init(folder: folder, database: SQLiteDatabase(path: path, uptime: Environment.live.uptime), limits: limits)
     }
 
-    convenience init(uri: String, connections: Int = 8, limits: StoreLimits = StoreLimits()) async throws {
-        let database = try PostgresDatabase(PostgresLocation(Secret(uri)), connections: connections, uptime: Environment.live.uptime)
+    /// - Parameter waitMax: Longer than the product's, for the contract is not about it and runs beside everything else.
+    convenience init(uri: String, connections: Int = 8, waitMax: Duration = .seconds(60), limits: StoreLimits = StoreLimits()) async throws
+    {
+        let servers = PostgresServers(PostgresLocation(Secret(uri)), uptime: Environment.live.uptime)
+        let database = try PostgresDatabase(servers, connections: connections, waitMax: waitMax)
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("gatehouse-store-\(UUID().uuidString)")
         try await self.init(folder: folder, database: database, limits: limits)
     }

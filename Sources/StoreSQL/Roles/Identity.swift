@@ -1,13 +1,36 @@
 internal import AuthCore
 package import Store
 
+#if canImport(Glibc)
+internal import Glibc
+#elseif canImport(Musl)
+internal import Musl
+#else
+internal import Darwin
+#endif
+
 extension SQLStore {
+    /// How long a program waits while another one makes or changes the schema.
+    package static let migrationWaitMax = Duration.seconds(60)
+
+    /// Waits for the right to change the schema. By asking again and again: a statement that waits is ended by the server long before
+    /// another program's migration is.
+    private func awaitMigration(_ transaction: SQLTransaction, since start: Uptime) throws(StoreError) {
+        guard let lock = database.dialect.migrationLock else { return }
+        while try transaction.query(lock).first?.flag(0) != true {
+            guard environment.uptime() - start < SQLStore.migrationWaitMax else {
+                throw .unavailable("another program has been changing the schema for \(SQLStore.migrationWaitMax.wholeSeconds) seconds")
+            }
+            _ = poll(nil, 0, 100)
+        }
+    }
+
     /// Brings schema and first rows into being. Called once, before anything else.
     package func prepare() async throws(StoreError) {
         let (now, id, epoch, uid) = (environment.now(), newIdentifier(), newIdentifier(), newIdentifier())
-        let dialect = database.dialect
-        try await write { (transaction) throws(StoreError) in
-            if let lock = dialect.migrationLock { _ = try transaction.query(lock) }
+        let (dialect, start) = (database.dialect, environment.uptime())
+        try await write { [self] (transaction) throws(StoreError) in
+            try awaitMigration(transaction, since: start)
             try Schema.migrate(transaction.connection, dialect: dialect, now: now.milliseconds)
             try transaction.execute(
                 "INSERT INTO meta (name, value) VALUES ('store_id', ?1) ON CONFLICT (name) DO NOTHING",
