@@ -28,13 +28,13 @@ final class PostgresConnection: SQLConnection {
     private static let isOpen = Int32(CONNECTION_OK)
 
     private let connection: OpaquePointer
-    private let isPooled: Bool
+    private let servers: PostgresServers
     private let uptime: @Sendable () -> Uptime
     private var prepared: [String: String] = [:]
     /// Sent with each `BEGIN` where the connection is not ours alone.
     private let beginSuffix: String
-    /// Which history of the cluster this is (the timeline): two histories may give the same number to different transactions.
-    private(set) var timeline = ""
+    /// As of the last transaction that was begun here: a pooler may have lent another server since.
+    private(set) var history = PostgresHistory()
     /// The SQLSTATE of the last failure; empty when the server said none.
     private(set) var lastState = ""
     private(set) var isBroken = false
@@ -42,25 +42,27 @@ final class PostgresConnection: SQLConnection {
     var fault: (@Sendable (String) throws(StoreError) -> Void)?
     #endif
 
-    /// Opens a connection. Blocks for at most two seconds a host.
+    private var isPooled: Bool { servers.location.isPooled }
+
+    private static let timeline = "substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)"
+    private static let start = """
+        extract(epoch FROM pg_postmaster_start_time())::text || ' '
+            || coalesce((SELECT extract(epoch FROM stats_reset)::text FROM pg_stat_bgwriter), '')
+        """
+
+    /// Opens a connection. Blocks for at most two seconds, and longer only where a server accepts it and says nothing.
     ///
-    /// - Parameter address: A connection URI of libpq. What it says stands before our own defaults: `target_session_attrs=read-write`
-    ///   (a server that only reads, as a standby or a returned primary, is passed over), time limits, keep-alive.
-    /// - Throws: `.unavailable` with what libpq says, which never holds the password.
-    init(_ location: PostgresLocation, uptime: @escaping @Sendable () -> Uptime) throws(StoreError) {
-        if let problem = pq_load() { throw .unusable("PostgreSQL: " + String(cString: problem)) }
-        let settings: [(String, String)] = [
-            ("application_name", "gatehouse"), ("target_session_attrs", "read-write"), ("connect_timeout", "2"),
-            ("tcp_user_timeout", "3000"),
-            ("keepalives_idle", "5"), ("keepalives_interval", "1"), ("keepalives_count", "3"), ("client_encoding", "UTF8"),
-            ("dbname", location.uri.exposed),
-        ]
-        let (names, values) = (settings.map { strdup($0.0) }, settings.map { strdup($0.1) })
+    /// - Parameters:
+    ///   - parameters: One of `PostgresLocation.servers`.
+    ///   - servers: What is known of the history of all of them.
+    /// - Throws: `.unavailable` with what libpq says, which never holds the password; also for a server that is behind.
+    init(_ parameters: [String: String], to servers: PostgresServers) throws(StoreError) {
+        let (keys, given) = (Array(parameters.keys), Array(parameters.values))
+        let (names, values) = (keys.map { strdup($0) }, given.map { strdup($0) })
         defer { for text in names + values { free(text) } }
         let opened = (names.map { UnsafePointer($0) } + [nil]).withUnsafeBufferPointer { names in
             (values.map { UnsafePointer($0) } + [nil]).withUnsafeBufferPointer { values in
-                // The 1 lets the URI of `dbname` be taken apart; what it says overrides what stands before it.
-                pq_connectdbParams(names.baseAddress, values.baseAddress, 1)
+                pq_connectdbParams(names.baseAddress, values.baseAddress, 0)
             }
         }
         guard let opened else { throw .unavailable("out of memory") }
@@ -69,28 +71,36 @@ final class PostgresConnection: SQLConnection {
             throw .unavailable("PostgreSQL: " + PostgresConnection.sentence(pq_errorMessage(opened)))
         }
         self.connection = opened
-        self.isPooled = location.isPooled
-        self.uptime = uptime
+        self.servers = servers
+        self.uptime = servers.uptime
         let limits = [
             "statement_timeout = \(PostgresConnection.serverTimeMax.wholeMilliseconds)",
             "idle_in_transaction_session_timeout = \(PostgresConnection.statementTimeMax.wholeMilliseconds)",
         ]
         // A pooler lends the connection for one transaction: what is set for the session would be set for a stranger.
-        self.beginSuffix = location.isPooled ? limits.map { "; SET LOCAL \($0)" }.joined() : ""
-        do throws(StoreError) {
-            if !location.isPooled { try run("SET " + limits.joined(separator: "; SET ")) }
-            // Answered is durable. What the server is set to stands unless it is less than that.
-            let facts = try rows("SELECT current_setting('synchronous_commit'), substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)")
-            guard facts.count == 1, facts[0].count == 2 else { throw StoreError.unavailable("PostgreSQL gives no timeline") }
-            if facts[0][0] == "off" {
-                throw StoreError.unusable("PostgreSQL has synchronous_commit off for this user: what is answered would not be durable")
-            }
-            timeline = facts[0][1]
-        } catch {
-            pq_finish(opened)
-            throw error
-        }
+        self.beginSuffix = servers.location.isPooled ? limits.map { "; SET LOCAL \($0)" }.joined() : ""
+        // A server that takes nothing more must not hold the thread in a send, where no time limit holds.
+        _ = pq_setnonblocking(opened, 1)
         pq_setNoticeProcessor(opened, { _, _ in }, nil)
+        // From here on `deinit` closes it.
+        if !isPooled { try run("SET " + limits.joined(separator: "; SET ")) }
+        // Answered is durable. What the server is set to stands unless it is less than that.
+        let facts = try rows(
+            "SELECT current_setting('synchronous_commit'), \(PostgresConnection.timeline), \(PostgresConnection.start)")
+        guard facts.count == 1, facts[0].count == 3 else { throw StoreError.unavailable("PostgreSQL gives no timeline") }
+        if facts[0][0] == "off" {
+            throw StoreError.unusable("PostgreSQL has synchronous_commit off for this user: what is answered would not be durable")
+        }
+        try take(PostgresHistory(timeline: facts[0][1], start: facts[0][2]))
+    }
+
+    /// - Throws: `.unavailable` when the server is behind what this process has seen: it was replaced, and does not know it.
+    private func take(_ seen: PostgresHistory) throws(StoreError) {
+        history = seen
+        guard servers.isCurrent(seen.timeline) else {
+            isBroken = true
+            throw .unavailable("PostgreSQL: a server on timeline \(seen.timeline) was passed over, for a later one is known")
+        }
     }
 
     deinit { pq_finish(connection) }
@@ -101,13 +111,22 @@ final class PostgresConnection: SQLConnection {
     ///
     /// - Returns: The number that PostgreSQL gave the transaction, by which its outcome can be asked for later.
     func beginWrite() throws(StoreError) -> String {
-        let answer = try rows("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE\(beginSuffix); SELECT pg_current_xact_id()::text")
-        guard let number = answer.first?.first else { throw .unavailable("PostgreSQL gives no transaction") }
-        return number
+        let facts = try begin("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", "pg_current_xact_id()::text")
+        return facts[0]
     }
 
     /// Begins a transaction that reads one state of the database.
-    func beginRead() throws(StoreError) { try run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY\(beginSuffix)") }
+    func beginRead() throws(StoreError) { _ = try begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "''") }
+
+    /// - Returns: What `column` is.
+    private func begin(_ statement: String, _ column: String) throws(StoreError) -> [String] {
+        // A connection of our own cannot change its server. Its timeline is looked at all the same: what this process knows may have changed.
+        let start = isPooled ? PostgresConnection.start : "''"
+        let answer = try rows("\(statement)\(beginSuffix); SELECT \(column), \(PostgresConnection.timeline), \(start)")
+        guard let facts = answer.first, facts.count == 3 else { throw .unavailable("PostgreSQL gives no transaction") }
+        try take(PostgresHistory(timeline: facts[1], start: isPooled ? facts[2] : history.start))
+        return facts
+    }
 
     enum CommitOutcome {
         case committed
@@ -137,10 +156,34 @@ final class PostgresConnection: SQLConnection {
         do { try run("ROLLBACK") } catch { isBroken = true }
     }
 
-    /// What became of a transaction of this cluster: `committed`, `aborted`, `in progress`, or nothing when it is too old.
-    func outcome(ofTransaction number: String) throws(StoreError) -> String? {
-        guard number.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else { return nil }
-        return try rows("SELECT pg_xact_status('\(number)'::xid8)").first?.first
+    /// What became of a transaction: `committed`, `aborted`, `in progress`. Nothing when it is too old, or this is another history than
+    /// the one it was begun in.
+    func outcome(ofTransaction number: String, in begun: PostgresHistory) throws(StoreError) -> String? {
+        guard PostgresConnection.isNumber(number) else { return nil }
+        // In one statement, which a pooler gives to one server. The status is not asked for in another history, where it may be an error.
+        let answer = try rows(
+            """
+            SELECT timeline, start, CASE WHEN timeline = '\(begun.timeline)' AND start = '\(begun.start)'
+                THEN pg_xact_status('\(number)'::xid8) END
+            FROM (SELECT \(PostgresConnection.timeline) AS timeline, \(PostgresConnection.start) AS start OFFSET 0) AS history
+            """)
+        guard let facts = answer.first, facts.count == 3 else { throw .unavailable("PostgreSQL gives no outcome") }
+        try take(PostgresHistory(timeline: facts[0], start: facts[1]))
+        return facts[2].isEmpty ? nil : facts[2]
+    }
+
+    /// Ends the wait of a commit for a standby that does not answer. The transaction is committed on this server then, and takes up no
+    /// connection of it. What cannot be done is left: the standby's return does the same.
+    func stopWaiting(transaction number: String) {
+        guard !isBroken, let whole = UInt64(number) else { return }
+        let short = UInt32(truncatingIfNeeded: whole)
+        do {
+            try run("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE backend_xid::text = '\(short)' AND wait_event = 'SyncRep'")
+        } catch { isBroken = true }
+    }
+
+    private static func isNumber(_ text: String) -> Bool {
+        !text.isEmpty && text.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
     }
 
     // MARK: statements
@@ -211,11 +254,17 @@ final class PostgresConnection: SQLConnection {
         _ text: String, _ start: (UnsafePointer<CChar>) -> Int32, read: (OpaquePointer) throws(StoreError) -> Output
     ) throws(StoreError) -> Output {
         lastState = ""
+        let sentAt = uptime()
         guard text.withCString(start) == 1 else { throw lost() }
-        let deadline = uptime()
+        while true {
+            let unsent = pq_flush(connection)
+            if unsent == 0 { break }
+            if unsent < 0 { throw lost() }
+            try wait(since: sentAt, for: POLLIN | POLLOUT)
+        }
         var last: Result<Output, StoreError>?
         while true {
-            while pq_isBusy(connection) == 1 { try wait(since: deadline) }
+            while pq_isBusy(connection) == 1 { try wait(since: sentAt, for: POLLIN) }
             guard let result = pq_getResult(connection) else { break }
             defer { pq_clear(result) }
             if case .failure? = last { continue }
@@ -230,15 +279,16 @@ final class PostgresConnection: SQLConnection {
         return try last.get()
     }
 
-    private func wait(since start: Uptime) throws(StoreError) {
+    private func wait(since start: Uptime, for events: Int32) throws(StoreError) {
         let left = PostgresConnection.statementTimeMax - (uptime() - start)
         guard left > .zero else {
             isBroken = true
             throw .unavailable("PostgreSQL does not answer")
         }
-        var descriptor = pollfd(fd: pq_socket(connection), events: Int16(POLLIN), revents: 0)
+        var descriptor = pollfd(fd: pq_socket(connection), events: Int16(events), revents: 0)
         if descriptor.fd < 0 { throw lost() }
         _ = poll(&descriptor, 1, Int32(clamping: left.wholeMilliseconds + 1))
+        // While sending too: a server that says much before it reads on would wait for us.
         if pq_consumeInput(connection) == 0 { throw lost() }
     }
 
@@ -274,6 +324,9 @@ final class PostgresConnection: SQLConnection {
     }
 
     // MARK: notifications
+
+    /// Whether this server is not behind what the process has seen meanwhile.
+    var isCurrent: Bool { servers.isCurrent(history.timeline) }
 
     /// Waits until the server sends a notification, at most `timeout`; whether one came.
     func waitForNotification(_ timeout: Duration) throws(StoreError) -> Bool {

@@ -1,4 +1,4 @@
-package import AuthCore
+internal import AuthCore
 internal import Store
 internal import Synchronization
 
@@ -15,8 +15,7 @@ internal import Darwin
 /// A notification only wakes. What has happened is read from the tables, so a lost one costs time and nothing else; after each
 /// reconnection the listener wakes once, because it may have missed some.
 package final class PostgresListener: Sendable {
-    private let location: PostgresLocation
-    private let uptime: @Sendable () -> Uptime
+    private let servers: PostgresServers
     private let onWake: @Sendable () -> Void
     private let isStopped = Atomic(false)
 
@@ -24,11 +23,10 @@ package final class PostgresListener: Sendable {
     private static let patience = Duration.milliseconds(500)
 
     /// - Parameters:
-    ///   - location: A direct connection: a pooler that lends connections for one transaction delivers no notification.
+    ///   - servers: Reached directly: a pooler that lends connections for one transaction delivers no notification.
     ///   - onWake: Called on the listener's thread.
-    package init(_ location: PostgresLocation, uptime: @escaping @Sendable () -> Uptime, onWake: @escaping @Sendable () -> Void) {
-        self.location = location
-        self.uptime = uptime
+    package init(_ servers: PostgresServers, onWake: @escaping @Sendable () -> Void) {
+        self.servers = servers
         self.onWake = onWake
     }
 
@@ -41,11 +39,11 @@ package final class PostgresListener: Sendable {
         var pause: Int32 = 50
         while !isStopped.load(ordering: .relaxed) {
             do {
-                let connection = try PostgresConnection(location, uptime: uptime)
+                let connection = try servers.connect()
                 try connection.run("LISTEN \(PostgresDialect.channel)")
                 pause = 50
                 onWake()
-                while !isStopped.load(ordering: .relaxed) {
+                while !isStopped.load(ordering: .relaxed), connection.isCurrent {
                     if try connection.waitForNotification(PostgresListener.patience) { onWake() }
                 }
             } catch {

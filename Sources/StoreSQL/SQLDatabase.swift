@@ -63,7 +63,8 @@ package struct SQLDialect: Sendable {
     package let serialKey: String
     /// The epoch of the log of revocations, over the columns of `feed`: another value where the history may be another one.
     package let feedEpoch: String
-    /// Run first in the transaction that makes or changes the schema, where several programs may try at once.
+    /// Asks for the right to make or change the schema until the end of the transaction, where several programs may try at once. Answers
+    /// at once whether it was given.
     package let migrationLock: String?
     /// Run behind that lock: bounds how long a statement of a migration waits for a lock, because whoever comes later waits behind it.
     package let migrationLimits: String?

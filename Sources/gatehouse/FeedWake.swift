@@ -11,12 +11,12 @@ final class FeedWake: Sendable {
     private let listener: PostgresListener?
 
     /// - Parameter listener: Where notifications come from, if anywhere.
-    init(interval: Duration, listener: (location: PostgresLocation, uptime: @Sendable () -> Uptime)?) {
+    init(interval: Duration, listener: PostgresServers?) {
         self.interval = interval
         // Several wakes before the follower looks are one: it reads everything that is there.
         let (wakes, continuation) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
         (self.wakes, self.continuation) = (wakes, continuation)
-        self.listener = listener.map { PostgresListener($0.location, uptime: $0.uptime) { continuation.yield() } }
+        self.listener = listener.map { PostgresListener($0) { continuation.yield() } }
     }
 
     /// There is something to read now.

@@ -20,7 +20,7 @@ extension Node {
         switch question {
         case .staleRevocations:
             // A failure is logged by the follower's own loop; here it only means that nobody can say.
-            return (try? await feed.catchUp(store)) != nil
+            return (try? await feed.catchUp(followed)) != nil
         case .unknownKey:
             // Every key of ours is in the set before a token is signed with it.
             return false

@@ -19,9 +19,14 @@ final class Node: Sendable {
     let log: Log
     let metrics = Metrics()
     let database: any SQLDatabase
+    /// The connection behind `followed`; on SQLite the same database.
+    let followedDatabase: any SQLDatabase
     /// When the log of revocations is to be looked at.
     let wake: FeedWake
     let store: SQLStore
+    /// The same store for those who follow the log: on PostgreSQL over a connection of its own, so that a node whose connections are all
+    /// held up knows what is revoked all the same.
+    let followed: SQLStore
     let masterKeys: MasterKeys
     let clientSecrets: ClientSecrets
     let verifier: TokenVerifier
@@ -58,8 +63,8 @@ final class Node: Sendable {
     /// - Throws: `StartFailure` with one sentence for the operator.
     static func open(_ settings: ServerSettings, environment: Environment, log: Log) async throws(StartFailure) -> Node {
         do {
-            let (database, wake) = try openDatabase(settings, environment)
-            let node = try await Node(settings, database: database, wake: wake, environment: environment, log: log)
+            let opened = try openDatabase(settings, environment)
+            let node = try await Node(settings, opened, environment: environment, log: log)
             // Before the keys are read: from now on nobody uses a key that this node does not know.
             try await node.presence?.tell(node.store, keysVersion: nil)
             try await node.keys.maintain()
@@ -71,26 +76,33 @@ final class Node: Sendable {
         }
     }
 
-    private static func openDatabase(
-        _ settings: ServerSettings, _ environment: Environment
-    ) throws(StoreError) -> (any SQLDatabase, FeedWake) {
+    private struct Opened {
+        let database: any SQLDatabase
+        let followed: any SQLDatabase
+        let wake: FeedWake
+    }
+
+    private static func openDatabase(_ settings: ServerSettings, _ environment: Environment) throws(StoreError) -> Opened {
         switch settings.storage {
         case .sqlite(let path):
             Files.makeFolder(of: path)
-            return (try SQLiteDatabase(path: path, uptime: environment.uptime), FeedWake(interval: FeedFollower.interval, listener: nil))
+            let database = try SQLiteDatabase(path: path, uptime: environment.uptime)
+            return Opened(database: database, followed: database, wake: FeedWake(interval: FeedFollower.interval, listener: nil))
         case .postgres(let uri):
-            let location = PostgresLocation(uri)
-            let database = try PostgresDatabase(location, connections: settings.storageConnections, uptime: environment.uptime)
-            let direct = settings.storageListen.map { PostgresLocation($0) } ?? (location.isPooled ? nil : location)
+            let servers = PostgresServers(PostgresLocation(uri), uptime: environment.uptime)
+            let database = try PostgresDatabase(servers, connections: settings.storageConnections)
+            let followed = try PostgresDatabase(servers, connections: 1)
+            let direct =
+                settings.storageListen.map { PostgresServers(PostgresLocation($0), uptime: environment.uptime) }
+                ?? (servers.isPooled ? nil : servers)
             let interval = direct == nil ? FeedFollower.pollInterval : FeedFollower.interval
-            return (database, FeedWake(interval: interval, listener: direct.map { ($0, environment.uptime) }))
+            return Opened(database: database, followed: followed, wake: FeedWake(interval: interval, listener: direct))
         }
     }
 
-    private init(
-        _ settings: ServerSettings, database: any SQLDatabase, wake: FeedWake, environment: Environment, log: Log
-    ) async throws {
-        self.wake = wake
+    private init(_ settings: ServerSettings, _ opened: Opened, environment: Environment, log: Log) async throws {
+        let database = opened.database
+        wake = opened.wake
         let issuerID = Identifier(settings.issuer.text)
         let accessTTL = settings.tokens.accessTTL
         verifier = TokenVerifier(
@@ -105,6 +117,8 @@ final class Node: Sendable {
             database: database, environment: environment, limits: limits, onResources: { later.value?.install($0) },
             onRevocations: { [feed] in feed.committed($0) }
         )
+        followedDatabase = opened.followed
+        followed = SQLStore(database: followedDatabase, environment: environment, limits: limits) { _ in }
         try await store.prepare()
         masterKeys = try await MasterKeyFile.open(settings.masterKeys, store: store, environment: environment, log: log)
         clientSecrets = ClientSecrets(keys: masterKeys)
@@ -146,6 +160,12 @@ final class Node: Sendable {
         self.database = database
     }
 
+    /// Lets go of the store, last of all.
+    func close() async {
+        await database.close()
+        if sharesItsStore { await followedDatabase.close() }
+    }
+
     /// The decision of the gateway, from the snapshots of this node.
     var decider: AccessDecider {
         AccessDecider(
@@ -174,10 +194,10 @@ final class Node: Sendable {
     /// Reads what has happened in the store since the last time: revocations, and whatever else this node holds of it.
     func follow() async throws {
         defer { events.tick() }
-        var versions = try await feed.catchUp(store)
+        var versions = try await feed.catchUp(followed)
         if isAnotherHistory() {
             try await store.raiseVersions(above: StoreVersions(resources: snapshots.version, keys: keysVersion.withLock { $0 }))
-            versions = try await feed.catchUp(store)
+            versions = try await feed.catchUp(followed)
         }
         if versions.resources > snapshots.version { try await reload() }
         // Always when another node has changed them: what it signs with the next key must be known here.

@@ -70,7 +70,7 @@ final class Server: Sendable {
             node.hashing.stop()
             // Nobody waits for this node any more; when it cannot be said, its row runs out.
             if let presence = node.presence { try? await node.store.leave(presence.id) }
-            await node.database.close()
+            await node.close()
         }
     }
 

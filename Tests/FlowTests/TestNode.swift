@@ -80,7 +80,7 @@ final class TestNode: Sendable {
     }
 
     deinit {
-        if let database = node.database as? PostgresDatabase { database.closeSoon() }
+        for database in [node.database, node.followedDatabase] { (database as? PostgresDatabase)?.closeSoon() }
         // In the temporary directory: what cannot be removed is the system's to clean.
         try? FileManager.default.removeItem(at: folder)
     }

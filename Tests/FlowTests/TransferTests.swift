@@ -239,7 +239,7 @@ struct TransferTests {
             switch self {
             case .sqlite(let path): database = try SQLiteDatabase(path: path, uptime: Environment.live.uptime)
             case .postgres(let uri):
-                database = try PostgresDatabase(PostgresLocation(Secret(uri)), connections: 2, uptime: Environment.live.uptime)
+                database = try PostgresDatabase(PostgresServers(PostgresLocation(Secret(uri)), uptime: Environment.live.uptime), connections: 2)
             }
             return (SQLStore(database: database, environment: .live) { _ in }, database)
         }

@@ -9,7 +9,7 @@ public final class PostgresServer: Sendable {
     }
 
     /// How many schemas there are to give out.
-    private static let schemas = 300
+    static let schemas = 300
 
     public let folder: URL
     public let port: Int
@@ -21,20 +21,43 @@ public final class PostgresServer: Sendable {
     private static let sharedResult = Result { try PostgresServer() }
 
     /// - Parameter settings: Lines of `postgresql.conf`, beside those for a quick server that nobody else can reach.
-    public init(settings: [String] = [], port: Int = 5_432) throws {
-        folder = FileManager.default.temporaryDirectory.appendingPathComponent("gh-pg-\(UUID().uuidString.prefix(8))")
-        self.port = port
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        if PostgresServer.isRoot { try PostgresServer.run("/bin/chown", [PostgresServer.user, folder.path]) }
-        let data = folder.appendingPathComponent("data").path
-        try PostgresServer.asUser([
-            "\(try PostgresServer.programs())/initdb", "-D", data, "-U", "gatehouse", "-A", "trust", "-E", "UTF8",
-            "--locale=C", "--no-sync",
-        ])
-        process = Mutex(Process())
+    public convenience init(settings: [String] = [], port: Int = 5_432) throws {
+        try self.init(port: port) { data in
+            try PostgresServer.asUser([
+                "\(try PostgresServer.programs())/initdb", "-D", data, "-U", "gatehouse", "-A", "trust", "-E", "UTF8",
+                "--locale=C", "--no-sync",
+            ])
+        }
         try start(settings)
         // All at once: a process started beside a test holds that test's file locks for the moment between fork and exec.
         try statement("DO $$ BEGIN FOR i IN 1..\(PostgresServer.schemas) LOOP EXECUTE 'CREATE SCHEMA t' || i; END LOOP; END $$")
+    }
+
+    /// A standby that follows `primary` by streaming replication.
+    public convenience init(standbyOf primary: PostgresServer, settings: [String] = []) throws {
+        try self.init(port: primary.port) { data in
+            try PostgresServer.asUser([
+                "\(try PostgresServer.programs())/pg_basebackup", "-h", primary.folder.path, "-p", "\(primary.port)", "-U", "gatehouse",
+                "-D", data, "-R", "-X", "stream", "--checkpoint=fast", "--no-sync",
+            ])
+        }
+        try start(settings)
+    }
+
+    private init(port: Int, makeData: (String) throws -> Void) throws {
+        folder = FileManager.default.temporaryDirectory.appendingPathComponent("gh-pg-\(UUID().uuidString.prefix(8))")
+        self.port = port
+        process = Mutex(Process())
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        if PostgresServer.isRoot { try PostgresServer.run("/bin/chown", [PostgresServer.user, folder.path]) }
+        try makeData(folder.appendingPathComponent("data").path)
+    }
+
+    /// Makes a standby the primary of a new history.
+    public func promote() throws {
+        try PostgresServer.asUser([
+            "\(try PostgresServer.programs())/pg_ctl", "promote", "-w", "-D", folder.appendingPathComponent("data").path,
+        ])
     }
 
     /// A URI of a schema that nobody uses yet.
@@ -47,8 +70,28 @@ public final class PostgresServer: Sendable {
         return uri(schema: "t\(number)")
     }
 
-    public func uri(schema: String) -> String {
-        "postgres:///postgres?host=\(folder.path)&port=\(port)&user=gatehouse&options=-csearch_path%3D\(schema)"
+    public func uri(schema: String) -> String { PostgresServer.uri([self], schema: schema) }
+
+    /// One URI of several servers, in this order.
+    public static func uri(_ servers: [PostgresServer], schema: String) -> String {
+        let (hosts, ports) = (servers.map(\.folder.path).joined(separator: ","), servers.map { "\($0.port)" }.joined(separator: ","))
+        return "postgres:///postgres?host=\(hosts)&port=\(ports)&user=gatehouse&options=-csearch_path%3D\(schema)"
+    }
+
+    /// Where clients of this machine reach it.
+    public var socket: String { folder.appendingPathComponent(".s.PGSQL.\(port)").path }
+
+    /// Every process of the server gets `signal`: SIGSTOP freezes it, SIGCONT wakes it.
+    public func signalAll(_ signal: Int32) {
+        guard let postmaster else { return }
+        let running = ((try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []).compactMap { Int32($0) }
+        for process in running {
+            // The parent is the second word behind the name, which stands in brackets.
+            let text = (try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8)) ?? ""
+            let words = text.split(separator: ")").last?.split(separator: " ") ?? []
+            if words.count > 1, Int32(words[1]) == postmaster { Foundation.kill(process, signal) }
+        }
+        Foundation.kill(postmaster, signal)
     }
 
     /// Runs SQL through `psql` and returns what it prints, unaligned and without headings.
@@ -61,9 +104,15 @@ public final class PostgresServer: Sendable {
 
     /// The server at once, as if its machine had lost its process; `start` brings it back.
     public func kill() {
-        let process = process.withLock { $0 }
-        if let pid = postmaster { Foundation.kill(pid, SIGQUIT) } else if process.isRunning { process.terminate() }
-        for _ in 0..<500 where process.isRunning { usleep(10_000) }
+        guard let pid = postmaster else { return process.withLock { $0 }.terminate() }
+        Foundation.kill(pid, SIGQUIT)
+        // Not `isRunning`: that is true until what stays beside the server has ended too.
+        for _ in 0..<500 {
+            let text = (try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8)) ?? ""
+            let state = text.split(separator: ")").last?.split(separator: " ").first ?? "Z"
+            if state == "Z" { return }
+            usleep(10_000)
+        }
     }
 
     /// The process of the server, from the file that it keeps.
@@ -82,14 +131,12 @@ public final class PostgresServer: Sendable {
                 "shared_buffers=32MB", "log_min_messages=warning", "logging_collector=off",
             ] + settings
         let arguments = options.map { "-c \(PostgresServer.quoted($0))" }.joined(separator: " ")
-        // The shell waits for its standard input to end, which it does when we do.
+        // What stays beside the server waits for its standard input to end, which it does when we do.
         let script = """
             exec 3<&0
-            '\(programs)/postgres' -D '\(folder.path)/data' \(arguments) >> '\(folder.path)/log' 2>&1 < /dev/null &
-            server=$!
-            (cat <&3 > /dev/null; kill -QUIT $server 2> /dev/null; sleep 0.3; rm -rf '\(folder.path)') &
+            (cat <&3 > /dev/null; kill -QUIT $$ 2> /dev/null; sleep 0.3; rm -rf '\(folder.path)') &
             exec 3<&-
-            wait $server
+            exec '\(programs)/postgres' -D '\(folder.path)/data' \(arguments) >> '\(folder.path)/log' 2>&1 < /dev/null
             """
         let command = PostgresServer.command(["/bin/sh", "-c", script])
         process.executableURL = URL(fileURLWithPath: command[0])
@@ -109,18 +156,18 @@ public final class PostgresServer: Sendable {
 
     private static func quoted(_ text: String) -> String { "'" + text.replacingOccurrences(of: "'", with: "'\\''") + "'" }
 
-    private static let isRoot = getuid() == 0
+    static let isRoot = getuid() == 0
     private static let user = "postgres"
 
     /// Where Debian puts the programs of the newest version.
-    private static func programs() throws -> String {
+    static func programs() throws -> String {
         let root = "/usr/lib/postgresql"
         let versions = ((try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []).compactMap { Int($0) }.sorted()
         guard let newest = versions.last else { throw Failure(description: "PostgreSQL is not installed: make setup") }
         return "\(root)/\(newest)/bin"
     }
 
-    private static func command(_ command: [String]) -> [String] {
+    static func command(_ command: [String]) -> [String] {
         isRoot ? ["/usr/bin/setpriv", "--reuid=\(user)", "--regid=\(user)", "--clear-groups"] + command : command
     }
 
@@ -130,7 +177,7 @@ public final class PostgresServer: Sendable {
     }
 
     @discardableResult
-    private static func run(_ program: String, _ arguments: [String]) throws -> String {
+    static func run(_ program: String, _ arguments: [String]) throws -> String {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: program)
         process.arguments = arguments

@@ -9,8 +9,8 @@ import Testing
 @Suite("Several programs on one PostgreSQL", .serialized)
 struct ClusterProgramTests {
     /// Folders of nodes that share a database and a master key.
-    private func folders(_ count: Int) throws -> [URL] {
-        let uri = try PostgresServer.shared().newSchema()
+    private func folders(_ count: Int, uri given: String? = nil, more: String = "") throws -> [URL] {
+        let uri = try given ?? PostgresServer.shared().newSchema()
         let key = Base64URL.encode((0..<32).map { _ in UInt8.random(in: 0...255) })
         return try (0..<count).map { _ in
             let folder = try Program.newFolder()
@@ -19,7 +19,7 @@ struct ClusterProgramTests {
             try Data(key.utf8).write(to: file)
             try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: file.path)
             let settings = Program.settings.replacingOccurrences(of: "sqlite:gatehouse.db", with: "file:storage")
-            try Data((settings + "\nstorage_connections: 4\n").utf8).write(to: folder.appendingPathComponent("gatehouse.yaml"))
+            try Data((settings + "\nstorage_connections: 4\n" + more).utf8).write(to: folder.appendingPathComponent("gatehouse.yaml"))
             return folder
         }
     }
@@ -36,7 +36,13 @@ struct ClusterProgramTests {
     func propagation() async throws { try await onThread { try self.checkPropagation() } }
 
     private func checkPropagation() throws {
-        let programs = try folders(2).map { try Program(folder: $0) }
+        let milliseconds = try propagation(try folders(2).map { try Program(folder: $0) })
+        // By the interval alone it would be 250 in the middle.
+        #expect(milliseconds[10] < 100, "\(milliseconds)")
+    }
+
+    /// How long after its answer each of twenty revocations was refused by the other program, sorted.
+    private func propagation(_ programs: [Program]) throws -> [Double] {
         var milliseconds: [Double] = []
         for _ in 0..<20 {
             let tokens = login(programs[0])
@@ -49,10 +55,63 @@ struct ClusterProgramTests {
             milliseconds.append(Double(DispatchTime.now().uptimeNanoseconds - answered.uptimeNanoseconds) / 1e6)
             #expect(isValid(access, at: programs[0]) == false)
         }
-        let sorted = milliseconds.sorted()
-        // By the interval alone it would be 250 in the middle.
-        #expect(sorted[10] < 100, "\(sorted)")
+        return milliseconds.sorted()
+    }
 
+    @Test("behind PgBouncer the log is read ten times a second, and with storage_listen a notification wakes it", .timeLimit(.minutes(2)))
+    func pooled() async throws { try await onThread { try self.checkPooled() } }
+
+    private func checkPooled() throws {
+        for isTold in [false, true] {
+            let direct = try PostgresServer.shared().newSchema()
+            let uri = try PgBouncer.shared().uri(schema: direct.components(separatedBy: "%3D").last ?? "")
+            let folders = try folders(2, uri: uri, more: isTold ? "storage_listen: file:listen\n" : "")
+            for folder in folders { try Data(direct.utf8).write(to: folder.appendingPathComponent("listen")) }
+            let milliseconds = try propagation(try folders.map { try Program(folder: $0) })
+            print("pooled, told \(isTold): median \(milliseconds[10]) ms, most \(milliseconds[19]) ms")
+            // Half of the interval is the middle; a machine that does other things gets its share.
+            #expect(milliseconds[10] < (isTold ? 45 : 200), "\(isTold): \(milliseconds)")
+        }
+    }
+
+    @Test(
+        "with every connection held up requests are refused with Retry-After, checking goes on, and it ends (R-4d)", .timeLimit(.minutes(2))
+    )
+    func exhausted() async throws { try await onThread { try self.checkExhausted() } }
+
+    private func checkExhausted() throws {
+        let server = try PostgresServer.shared()
+        let uri = try server.newSchema()
+        let schema = try #require(uri.components(separatedBy: "%3D").last)
+        let program = try Program(folder: folders(1, uri: uri, more: "revocations: {max_staleness: 3s}\n")[0])
+        let access = try #require(login(program)["access_token"]?.string)
+        let holder = DispatchSemaphore(value: 0)
+        Thread.detachNewThread {
+            // It ends by itself; what it prints does not matter.
+            _ = try? server.statement("BEGIN; SELECT id FROM \(schema).accounts FOR UPDATE; SELECT pg_sleep(8); COMMIT")
+            holder.signal()
+        }
+        try wait {
+            (try? server.statement(
+                "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%\(schema).accounts%pg_sleep(8)%' AND wait_event = 'PgSleep'"))
+                != "0"
+        }
+        let answers = Mutex<[String]>([])
+        let group = DispatchGroup()
+        for _ in 0..<20 {
+            group.enter()
+            Thread.detachNewThread {
+                let answer = program.exchange("POST", "/login", #"{"username":"alice","password":"correct-horse-battery"}"#)
+                answers.withLock { $0.append(String(decoding: answer ?? [], as: UTF8.self)) }
+                group.leave()
+            }
+        }
+        while group.wait(timeout: .now() + .milliseconds(20)) == .timedOut { #expect(isValid(access, at: program) == true) }
+        for answer in answers.withLock({ $0 }) {
+            #expect(answer.hasPrefix("HTTP/1.1 503") && answer.contains("retry-after: "), "\(answer.prefix(200))")
+        }
+        _ = holder.wait(timeout: .now() + 20)
+        try wait { login(program)["access_token"] != nil }
     }
 
     @Test("a node that was frozen refuses what was revoked meanwhile, from its first answer on (R-19)", .timeLimit(.minutes(2)))

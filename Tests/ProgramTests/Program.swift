@@ -245,6 +245,9 @@ enum Socket {
 
 /// Until `condition` holds; ten seconds at the most.
 func wait(_ condition: () -> Bool) throws {
-    for _ in 0..<500 where !condition() { usleep(20_000) }
+    for _ in 0..<500 {
+        if condition() { return }
+        usleep(20_000)
+    }
     try #require(condition())
 }

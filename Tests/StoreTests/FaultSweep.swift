@@ -13,7 +13,7 @@ struct FaultSweep {
         var testDescription: String { rawValue }
     }
 
-    @Test("every method is all or nothing", arguments: Write.allCases, StoreKind.allCases)
+    @Test("every method is all or nothing", arguments: Write.allCases, StoreKind.drivers)
     func sweep(_ write: Write, _ kind: StoreKind) async throws {
         let test = try await kind.open()
         let account = try await test.account("alice")

@@ -13,6 +13,11 @@ import Testing
 /// The databases that the contract runs on, always all of them.
 enum StoreKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case sqlite, postgres
+    /// PostgreSQL through PgBouncer, which lends connections for one transaction.
+    case pooled
+
+    /// Those that differ in how a failed statement is met.
+    static let drivers: [StoreKind] = [.sqlite, .postgres]
 
     var testDescription: String { rawValue }
 
@@ -22,8 +27,14 @@ enum StoreKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
     /// Where nothing is yet.
     func newPlace() async throws -> StorePlace {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("gatehouse-store-\(UUID().uuidString)")
-        if self == .postgres {
-            return StorePlace(folder: folder, uri: try await onThread { try PostgresServer.shared().newSchema() })
+        if self != .sqlite {
+            let uri = try await onThread { [self] in
+                let direct = try PostgresServer.shared().newSchema()
+                if self == .postgres { return direct }
+                // Fewer connections than ours (PgBouncer.connections), so that each transaction may be lent another.
+                return try PgBouncer.shared().uri(schema: direct.components(separatedBy: "%3D").last ?? "")
+            }
+            return StorePlace(folder: folder, uri: uri, connections: self == .pooled ? 4 : 8)
         }
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         return StorePlace(folder: folder, uri: nil)
@@ -35,11 +46,15 @@ struct StorePlace: Sendable {
     /// Of SQLite; elsewhere one that is not there.
     let folder: URL
     let uri: String?
+    var connections = 8
 
     /// The driver alone: nothing is made in the store.
-    func database(connections: Int = 8) throws(StoreError) -> any SQLDatabase {
+    ///
+    /// - Parameter waitMax: Longer than the product's, for the contract is not about it and runs beside everything else.
+    func database(connections: Int? = nil, waitMax: Duration = .seconds(60)) throws(StoreError) -> any SQLDatabase {
         if let uri {
-            return try PostgresDatabase(PostgresLocation(Secret(uri)), connections: connections, uptime: Environment.live.uptime)
+            let servers = PostgresServers(PostgresLocation(Secret(uri)), uptime: Environment.live.uptime)
+            return try PostgresDatabase(servers, connections: connections ?? self.connections, waitMax: waitMax)
         }
         return try SQLiteDatabase(path: folder.appendingPathComponent("gatehouse.db").path, uptime: Environment.live.uptime)
     }
@@ -60,6 +75,12 @@ final class TestStore: Sendable {
     convenience init(folder: URL, limits: StoreLimits = StoreLimits()) async throws(StoreError) {
         let database = try StorePlace(folder: folder, uri: nil).database()
         try await self.init(folder: folder, database: database, limits: limits, migrations: Schema.migrations)
+    }
+
+    convenience init(uri: String, connections: Int = 8, waitMax: Duration = .seconds(60)) async throws(StoreError) {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("gatehouse-store-\(UUID().uuidString)")
+        let database = try StorePlace(folder: folder, uri: uri).database(connections: connections, waitMax: waitMax)
+        try await self.init(folder: folder, database: database, limits: StoreLimits(), migrations: Schema.migrations)
     }
 
     init(folder: URL, database: any SQLDatabase, limits: StoreLimits, migrations: [Migration]) async throws(StoreError) {

@@ -1,9 +1,32 @@
 internal import AuthCore
 package import Store
 
+#if canImport(Glibc)
+internal import Glibc
+#elseif canImport(Musl)
+internal import Musl
+#else
+internal import Darwin
+#endif
+
 extension SQLStore {
     /// How often a migration is begun that does not get its locks in time, with a pause before each further try.
     private static let migrationTriesMax = 40
+
+    /// How long a program waits while another one makes or changes the schema.
+    package static let migrationWaitMax = Duration.seconds(60)
+
+    /// Waits for the right to change the schema. By asking again and again: a statement that waits is ended by the server long before
+    /// another program's migration is.
+    private func awaitMigration(_ transaction: SQLTransaction, since start: Uptime) throws(StoreError) {
+        guard let lock = database.dialect.migrationLock else { return }
+        while try transaction.query(lock).first?.flag(0) != true {
+            guard environment.uptime() - start < SQLStore.migrationWaitMax else {
+                throw .unavailable("another program has been changing the schema for \(SQLStore.migrationWaitMax.wholeSeconds) seconds")
+            }
+            _ = poll(nil, 0, 100)
+        }
+    }
 
     /// Brings schema and first rows into being. Called once, before anything else.
     ///
@@ -17,9 +40,10 @@ extension SQLStore {
     package func prepare() async throws(StoreError) -> [MigrationStep] {
         var applied: [MigrationStep] = []
         var triesLeft = SQLStore.migrationTriesMax
+        let start = environment.uptime()
         while true {
             do throws(StoreError) {
-                let (steps, isComplete) = try await prepareOnce()
+                let (steps, isComplete) = try await prepareOnce(since: start)
                 applied += steps
                 if isComplete { return applied }
                 triesLeft = SQLStore.migrationTriesMax
@@ -47,11 +71,11 @@ extension SQLStore {
     }
 
     /// One transaction of it, and whether it was the last one.
-    private func prepareOnce() async throws(StoreError) -> (steps: [MigrationStep], isComplete: Bool) {
+    private func prepareOnce(since start: Uptime) async throws(StoreError) -> (steps: [MigrationStep], isComplete: Bool) {
         let (now, id, epoch, uid) = (environment.now(), newIdentifier(), newIdentifier(), newIdentifier())
         let (dialect, migrations) = (database.dialect, migrations)
-        return try await write { (transaction) throws(StoreError) in
-            if let lock = dialect.migrationLock { _ = try transaction.query(lock) }
+        return try await write { [self] (transaction) throws(StoreError) in
+            try awaitMigration(transaction, since: start)
             if let limits = dialect.migrationLimits { try transaction.execute(limits) }
             let connection = transaction.connection
             let state = try SchemaState(connection, dialect, migrations)

@@ -29,7 +29,7 @@ struct OfflineStore {
                 Files.makeFolder(of: path)
                 database = try SQLiteDatabase(path: path, uptime: environment.uptime)
             case .postgres(let uri):
-                database = try PostgresDatabase(PostgresLocation(uri), connections: 1, uptime: environment.uptime)
+                database = try PostgresDatabase(PostgresServers(PostgresLocation(uri), uptime: environment.uptime), connections: 1)
             }
         } catch { throw UsageError(sentence(error)) }
         let store = SQLStore(database: database, environment: environment) { _ in }

@@ -4,6 +4,7 @@ import Glibc
 import HTTPEdge
 import Settings
 import Store
+import StorePostgres
 import TokenKeys
 import TokenVerification
 
@@ -13,9 +14,10 @@ enum ServeCommand {
         let (settings, warnings) = try SettingsLoading.load(arguments)
         let environment = Environment.live
         let log = LogWriter.make(isForPeople: settings.logging.isForPeople, level: settings.logging.level, environment: environment)
+        for warning in warnings { log(.warning, "setting", [("message", warning)]) }
+        try await awaitDatabase(settings, environment, log)
         // Before anything is opened: a signal that comes while the server starts is kept, and ends it in order once it runs.
         let signals = Signals()
-        for warning in warnings { log(.warning, "setting", [("message", warning)]) }
         let files = FileBudget.raised()
         guard files.limit >= FileBudget.limitMin else {
             throw StartFailure("only \(files.limit) files may be open at once, and \(FileBudget.limitMin) are needed: raise `ulimit -n`")
@@ -49,6 +51,28 @@ enum ServeCommand {
         log(.info, "stopped")
         LogWriter.flush()
         return 0
+    }
+
+    /// How long a start waits for a PostgreSQL that does not answer.
+    static let databaseWaitMax = Duration.seconds(30)
+
+    /// Waits until PostgreSQL answers: it may be starting on the same machine, or failing over. Whoever ends the program meanwhile does so
+    /// at once, for nothing is open yet.
+    private static func awaitDatabase(_ settings: ServerSettings, _ environment: Environment, _ log: Log) async throws {
+        guard case .postgres(let uri) = settings.storage else { return }
+        let servers = PostgresServers(PostgresLocation(uri), uptime: environment.uptime)
+        let start = environment.uptime()
+        while true {
+            do throws(StoreError) {
+                return try servers.check()
+            } catch .unavailable(let problem) {
+                guard environment.uptime() - start < databaseWaitMax else {
+                    throw StartFailure("no PostgreSQL for \(databaseWaitMax.wholeSeconds) seconds: \(problem)")
+                }
+                log(.warning, "storage_awaited", [("problem", problem)])
+            } catch .unusable(let problem) { throw StartFailure(problem) }
+            try await Task.sleep(for: .seconds(1))
+        }
     }
 
     /// Resource files are applied at start unless they are what was applied last. Into a database that nodes share they go only while

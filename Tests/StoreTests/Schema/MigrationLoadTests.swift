@@ -10,7 +10,7 @@ import Testing
 struct MigrationLoadTests {
     @Test(
         "eight writers of the previous release go on while the next one migrates: nothing fails, nobody waits long",
-        .timeLimit(.minutes(2)), arguments: StoreKind.allCases)
+        .timeLimit(.minutes(2)), arguments: StoreKind.drivers)
     func load(_ kind: StoreKind) async throws {
         let place = try await kind.newPlace()
         let test = try await place.open()

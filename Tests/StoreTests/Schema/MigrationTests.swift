@@ -25,7 +25,7 @@ struct MigrationTests {
     static let expanded = Schema.migrations + [expansion, secondExpansion]
     static let contracted = expanded + [contraction]
 
-    @Test("every statement of an earlier release is good on the newest schema", arguments: StoreKind.allCases)
+    @Test("every statement of an earlier release is good on the newest schema", arguments: StoreKind.drivers)
     func statements(_ kind: StoreKind) async throws {
         for release in Release.all {
             let test = try await kind.open()
@@ -35,7 +35,7 @@ struct MigrationTests {
         }
     }
 
-    @Test("a column that is taken away is found by that", arguments: StoreKind.allCases)
+    @Test("a column that is taken away is found by that", arguments: StoreKind.drivers)
     func statementsThatFail(_ kind: StoreKind) async throws {
         let test = try await kind.newPlace().open(migrations: MigrationTests.contracted)
         let refusals = try await test.database.refusals(of: try Release.all[0].statements(kind), kind)
@@ -43,7 +43,7 @@ struct MigrationTests {
         #expect(refusals.allSatisfy { $0.contains("epoch") })
     }
 
-    @Test("a migration of a release is never edited", arguments: StoreKind.allCases)
+    @Test("a migration of a release is never edited", arguments: StoreKind.drivers)
     func frozen(_ kind: StoreKind) async throws {
         let release = try #require(Release.all.last)
         let database = try await kind.newPlace().database(connections: 1)
@@ -53,7 +53,7 @@ struct MigrationTests {
         await database.close()
     }
 
-    @Test("a migration adds, and does nothing that others would wait for or miss (decision 0009)", arguments: StoreKind.allCases)
+    @Test("a migration adds, and does nothing that others would wait for or miss (decision 0009)", arguments: StoreKind.drivers)
     func rules(_ kind: StoreKind) async throws {
         let database = try await kind.newPlace().database(connections: 1)
         #expect(Schema.migrations.map(\.number) == (1...Schema.newest).map { $0 })
@@ -99,7 +99,7 @@ struct MigrationTests {
 
     @Test(
         "the previous program starts on a store that was added to, and works; on one that lost something it says so and changes nothing",
-        arguments: StoreKind.allCases)
+        arguments: StoreKind.drivers)
     func previousProgram(_ kind: StoreKind) async throws {
         let place = try await kind.newPlace()
         let before = try await place.open()
@@ -143,7 +143,7 @@ struct MigrationTests {
             onRevocations: { _ in })
     }
 
-    @Test("stores of every earlier schema keep their rows and work on", arguments: StoreKind.allCases, [Int64(1), 2])
+    @Test("stores of every earlier schema keep their rows and work on", arguments: StoreKind.drivers, [Int64(1), 2])
     func earlier(_ kind: StoreKind, _ schema: Int64) async throws {
         let place = try await kind.newPlace()
         let old = try place.database()

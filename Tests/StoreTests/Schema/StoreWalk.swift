@@ -115,7 +115,7 @@ extension TestStore {
 
 @Suite("Contract: every method, one after the other")
 struct WalkContract {
-    @Test("each does its work, twice on one store", arguments: StoreKind.allCases)
+    @Test("each does its work, twice on one store", arguments: StoreKind.drivers)
     func walk(_ kind: StoreKind) async throws {
         let test = try await kind.open()
         try await test.walk("alice")

@@ -5,13 +5,13 @@ import Testing
 
 @Suite("An export takes everything along")
 struct StoredTableTests {
-    @Test("every table and column of the real schema is listed, with its type, and nothing else", arguments: StoreKind.allCases)
+    @Test("every table and column of the real schema is listed, with its type, and nothing else", arguments: StoreKind.drivers)
     func complete(_ kind: StoreKind) async throws {
         let test = try await kind.open()
         #expect(try await differences(test, kind) == [])
     }
 
-    @Test("one that a migration adds and the list does not have is found", arguments: StoreKind.allCases)
+    @Test("one that a migration adds and the list does not have is found", arguments: StoreKind.drivers)
     func forgotten(_ kind: StoreKind) async throws {
         let test = try await kind.newPlace().open(migrations: MigrationTests.expanded)
         #expect(

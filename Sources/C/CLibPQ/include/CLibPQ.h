@@ -6,6 +6,12 @@ typedef struct pg_conn PGconn;
 typedef struct pg_result PGresult;
 typedef unsigned int Oid;
 
+// One parameter of a connection, as libpq has it.
+typedef struct {
+    char *keyword, *envvar, *compiled, *val, *label, *dispchar;
+    int dispsize;
+} PQconninfoOption;
+
 enum { CONNECTION_OK = 0 };
 enum { PGRES_EMPTY_QUERY = 0, PGRES_COMMAND_OK = 1, PGRES_TUPLES_OK = 2 };
 
@@ -14,12 +20,16 @@ const char *pq_load(void);
 
 // Each is the function of libpq with `PQ` before its name; none may be called before pq_load has answered nothing.
 #define PQ_FUNCTIONS(F) \
+    F(PQconninfoOption *, conninfoParse, (const char *text, char **problem), (text, problem)) \
+    F(void, conninfoFree, (PQconninfoOption *options), (options)) \
     F(PGconn *, connectdbParams, (const char *const *keywords, const char *const *values, int expand), (keywords, values, expand)) \
     F(int, status, (const PGconn *connection), (connection)) \
     F(char *, errorMessage, (const PGconn *connection), (connection)) \
     F(void, finish, (PGconn *connection), (connection)) \
     F(void *, setNoticeProcessor, (PGconn *connection, void (*processor)(void *, const char *), void *argument), \
       (connection, processor, argument)) \
+    F(int, setnonblocking, (PGconn *connection, int isWanted), (connection, isWanted)) \
+    F(int, flush, (PGconn *connection), (connection)) \
     F(int, sendQuery, (PGconn *connection, const char *text), (connection, text)) \
     F(int, sendQueryParams, (PGconn *connection, const char *text, int count, const Oid *types, const char *const *values, \
       const int *lengths, const int *formats, int format), (connection, text, count, types, values, lengths, formats, format)) \
