@@ -119,11 +119,10 @@ struct MigrationTests {
         #expect(try await store.pendingMigrations().map(\.number) == [902])
         #expect(try await store.prepare().map(\.name) == ["contraction"])
         let rows = try await again.allRows("number, usable_from", "schema_migrations")
-        #expect(
-            rows == [
-                [.int(1), .int(0)], [.int(2), .int(2)], [.int(3), .int(2)], [.int(900), .int(2)], [.int(901), .int(2)],
-                [.int(902), .int(901)],
-            ])
+        #expect(rows.prefix(2) == [[.int(1), .int(0)], [.int(2), .int(2)]])
+        // What only adds leaves it as it was.
+        let usableFrom = try #require(Schema.migrations.map(\.usableFrom).max())
+        #expect(rows.suffix(3) == [[.int(900), .int(usableFrom)], [.int(901), .int(usableFrom)], [.int(902), .int(901)]])
         let refusal = """
             the store has schema 902, newer than \(Schema.newest), which this program knows; start a newer gatehouse \
             (one that knows schema 901 or more)
