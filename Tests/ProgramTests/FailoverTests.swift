@@ -86,6 +86,7 @@ struct FailoverTests {
         let standby = try PostgresServer(standbyOf: primary)
         try primary.statement("ALTER SYSTEM SET synchronous_standby_names = '*'")
         try primary.statement("SELECT pg_reload_conf()")
+        try wait { (try? primary.statement("SELECT sync_state FROM pg_stat_replication")) == "sync" }
         return [primary, standby]
     }
 
@@ -166,6 +167,12 @@ struct FailoverTests {
         #expect(login(fresh) != nil)
         try servers[1].statement("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'gatehouse'")
         for program in programs + [fresh] { try wait { login(program) != nil } }
+        // Nor while it is the only one that answers.
+        servers[1].kill()
+        for program in programs + [fresh] { #expect(login(program) == nil) }
+        #expect(try servers[0].statement(sessions) == old)
+        try servers[1].start()
+        for program in programs + [fresh] { try wait { login(program) != nil } }
         #expect(try servers[0].statement(sessions) == old)
         #expect(try servers[0].statement("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'gatehouse'") == "0")
         for program in programs { #expect(isValid(ended.access, at: program) == false) }
@@ -173,7 +180,7 @@ struct FailoverTests {
         let seen = watcher.stop()
         #expect(seen.asked > 50 && seen.wrong.isEmpty, "\(seen.asked) asked, \(seen.wrong.count) wrong: \(seen.wrong.prefix(3))")
         print("failover: sign-ins \(seconds) s after the promotion, \(all.count) answered, \(seen.asked) checks")
-        servers.forEach { $0.kill() }
+        for server in servers { server.kill() }
     }
 
     @Test(
@@ -209,7 +216,7 @@ struct FailoverTests {
         #expect(program.log.contains("store_rollback_detected"))
         // Nobody is logged out for it: the one before still works.
         #expect(refresh(first.refresh, at: program)?.status == 200)
-        [primary, standby].forEach { $0.kill() }
+        for server in [primary, standby] { server.kill() }
     }
 
     @Test("a program that starts before its database waits for it, and one that waits too long for the right to write says so (R-20)")

@@ -167,8 +167,9 @@ struct LostCommitTests {
         let test = try await TestStore(uri: try server.newSchema(), connections: 2)
         let account = try await test.account("alice")
         try await onThread {
-            try server.statement("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
-            try server.statement("SELECT pg_reload_conf()")
+            // Not by a reload, of which nobody can say when every process has read it.
+            server.kill()
+            try server.start(["synchronous_standby_names=nobody"])
         }
         let start = ContinuousClock.now
         let told = Told()

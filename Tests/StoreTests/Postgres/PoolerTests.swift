@@ -73,8 +73,12 @@ struct PoolerTests {
         }
         // The commit is not answered before the other server stands behind the pooler.
         try await onThread {
-            try primary.statement("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
-            try primary.statement("SELECT pg_reload_conf()")
+            primary.kill()
+            try primary.start(["synchronous_standby_names=nobody"])
+        }
+        for _ in 0..<100 {
+            if await outcome({ () throws(StoreError) in try await test.store.account(id: account.id) }) == nil { break }
+            _ = try await onThread { usleep(100_000) }
         }
         async let inBetween = outcome { () throws(StoreError) in
             try await test.store.endAll(of: account.id, at: test.now, event: test.event())
