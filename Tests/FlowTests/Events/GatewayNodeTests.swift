@@ -2,6 +2,7 @@ import AuthCore
 import Foundation
 import Gateway
 import HTTPEdge
+import NIOCore
 import NIOPosix
 import Settings
 import TestSupport
@@ -43,7 +44,8 @@ struct GatewayNodeTests {
             if condition() { return }
             live.test.clock.advance(.milliseconds(450))
             try await live.test.node.follow()
-            try await Task.sleep(for: .milliseconds(20))
+            // What was told just now is under way through a socket.
+            try await LiveGateway.group.next().scheduleTask(in: .milliseconds(20)) {}.futureResult.get()
         }
         #expect(condition())
     }
