@@ -56,7 +56,7 @@ package final class FeedClient: Sendable {
         /// Ends the pause before the next attempt.
         var pause: EventLoopPromise<Void>?
         var source: FeedSource?
-        var waiting: [CheckedContinuation<Void, Never>] = []
+        var waiting: [CheckedContinuation<Bool, Never>] = []
     }
 
     private let configuration: Configuration
@@ -112,7 +112,7 @@ package final class FeedClient: Sendable {
         }
         channel?.close(promise: nil)
         pause?.succeed()
-        for waiter in waiting { waiter.resume() }
+        for waiter in waiting { waiter.resume(returning: false) }
     }
 
     private func follow() async {
@@ -128,7 +128,7 @@ package final class FeedClient: Sendable {
             failures += 1
             next += 1
             tell(source, end, failures)
-            releaseWaiting()
+            releaseWaiting(false)
             // Each of them once without a pause.
             if failures >= configuration.sources.count { await pause(failures - configuration.sources.count) }
         }
@@ -181,7 +181,7 @@ package final class FeedClient: Sendable {
                 state.withLock { $0.source = source }
                 log(.info, "control_plane_followed", [("node", source.description), ("position", replica.position?.description ?? "")])
             }
-            releaseWaiting()
+            releaseWaiting(true)
         } makeReader: { [self] in
             FeedReader(replica, requestedAt: environment.uptime(), hooks: hooks)
         }
@@ -236,8 +236,10 @@ package final class FeedClient: Sendable {
 
     // MARK: Waiting
 
-    /// Waits until something was confirmed or an attempt has failed, and cuts a pause short. The caller bounds it by cancelling.
-    package func waitForNews() async {
+    /// Waits for the next heartbeat, and cuts a pause short.
+    ///
+    /// - Returns: Whether one came; false when an attempt to reach a node has failed instead. One that came may be too old to count.
+    package func waitForHeartbeat() async -> Bool {
         await withCheckedContinuation { continuation in
             let (isStopped, pause) = state.withLock { state in
                 // As many as wait at once; past it nobody waits.
@@ -245,18 +247,18 @@ package final class FeedClient: Sendable {
                 if !isFull { state.waiting.append(continuation) }
                 return (isFull, state.pause)
             }
-            if isStopped { continuation.resume() }
+            if isStopped { continuation.resume(returning: false) }
             pause?.succeed()
         }
     }
 
     private static let waitingMax = 10_000
 
-    private func releaseWaiting() {
+    private func releaseWaiting(_ isHeartbeat: Bool) {
         let waiting = state.withLock { state in
             defer { state.waiting = [] }
             return state.waiting
         }
-        for waiter in waiting { waiter.resume() }
+        for waiter in waiting { waiter.resume(returning: isHeartbeat) }
     }
 }

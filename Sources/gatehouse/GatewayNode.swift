@@ -20,6 +20,8 @@ final class GatewayNode: Sendable {
     private let gateway: GatewayState
     private let feed: FeedClient
     private let known: Known
+    /// Heartbeats that one question waits for.
+    private static let heartbeatsMax = 8
     private let followed = AsyncStream<Never>.makeStream()
 
     /// What has been told since the start.
@@ -136,7 +138,10 @@ final class GatewayNode: Sendable {
     func resolve(_ question: AccessQuestion) async -> Bool {
         switch question {
         case .staleRevocations:
-            await feed.waitForNews()
+            // The first may have been under way while this process was frozen, and so not count.
+            for _ in 0..<GatewayNode.heartbeatsMax where !isFresh {
+                guard !Task.isCancelled, await feed.waitForHeartbeat() else { return false }
+            }
             return isFresh
         case .unknownKey:
             // Every key is told before a token is signed with it.

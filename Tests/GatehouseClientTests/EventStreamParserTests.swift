@@ -28,7 +28,7 @@ struct EventStreamParserTests {
             ("data:test\n\ndata: test\n\n", [("message", "test", ""), ("message", "test", "")]),
             ("event: x\nid: 7\n\ndata: y\n\n", [("message", "y", "7")]), ("\u{FEFF}data: a\n\n", [("message", "a", "")]),
             ("id: a\u{0}b\ndata: 1\n\n", [("message", "1", "")]), ("retry: 10\nother: 1\nevent: e\ndata: 1\n\n", [("e", "1", "")]),
-            ("event: e\ndata: 1\n", []), ("\n\n\n", []), ("DATA: x\n\n", []),
+            ("event: e\ndata: 1\n", []), ("event: e\r\nid: 1\r\ndata: 1\r\n\r\n", [("e", "1", "1")]), ("\n\n\n", []), ("DATA: x\n\n", []),
         ] as [(String, [(String, String, String)])])
     func standard(_ text: String, _ wanted: [(String, String, String)]) throws {
         #expect(try read(text) == wanted.map { event($0.0, $0.1, $0.2) })

@@ -71,7 +71,7 @@ struct FeedClientTests {
             log: log)
         await withTaskGroup(of: Void.self) { tasks in
             tasks.addTask { await client.run() }
-            while !condition() { await Task.yield() }
+            #expect(await TestSupport.until(condition))
             tasks.cancelAll()
         }
         #expect(client.source == nil)

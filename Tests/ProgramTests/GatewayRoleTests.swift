@@ -97,7 +97,8 @@ struct GatewayRoleTests {
         // A key that signs is what it does not have.
         let (access, _) = try login(auth)
         #expect(status(gateway, access, path: "/signed") == 503)
-        #expect(gateway.log.contains("route_unserved") && gateway.log.contains("identity_token_unavailable"))
+        // The log is written by a thread of its own.
+        try wait { gateway.log.contains("route_unserved") && gateway.log.contains("identity_token_unavailable") }
         #expect(!FileManager.default.fileExists(atPath: gateway.folder.appendingPathComponent("data").path))
         let second = try login(auth)
         gateway.kill(SIGTERM)
@@ -127,7 +128,7 @@ struct GatewayRoleTests {
         // Three seconds, less what the last heartbeat was old.
         #expect(milliseconds(since: killed) > 500)
         #expect(readiness(gateway) == 503)
-        #expect(gateway.log.contains("\"reason\":\"stale\"") && gateway.log.contains("control_plane_lost"))
+        try wait { gateway.log.contains("\"reason\":\"stale\"") && gateway.log.contains("control_plane_lost") }
 
         // It returns where it was.
         let settings = Program.settings.replacingOccurrences(of: "auth: \"127.0.0.1:0\"", with: "auth: \"127.0.0.1:\(port)\"")

@@ -9,10 +9,10 @@ extension ServerChecks {
     }
 
     mutating func controlPlane(_ roles: Set<ServerSettings.Role>) -> ServerSettings.ControlPlane? {
-        guard roles == [.gateway] else { return nil }
         let urls = resolved.texts("control_plane.urls")
-        if urls.isEmpty { problem("control_plane.urls", "is needed by a process with the role gateway alone") }
         let nodes = urls.compactMap { node($0) }
+        guard roles == [.gateway] else { return nil }
+        if urls.isEmpty { problem("control_plane.urls", "is needed by a process with the role gateway alone") }
         let id = resolved.optionalText("control_plane.client_id")
         if id == nil { problem("control_plane.client_id", "is needed by a process with the role gateway alone") }
         guard case .secret(let secret)? = resolved.entry("control_plane.client_secret")?.value else {
