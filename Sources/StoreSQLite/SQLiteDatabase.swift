@@ -59,9 +59,11 @@ package final class SQLiteDatabase: SQLDatabase {
 
     /// Opens the file, or makes it where there is none.
     ///
+    /// - Parameter isRestored: The operator says that the file is an older one on purpose: that it is behind what was written last is no
+    ///   damage.
     /// - Throws: `.unusable` when another process holds the file, when it is damaged, truncated or not ours. A damaged
     ///   database is never replaced by an empty one.
-    package init(path: String, uptime: @escaping @Sendable () -> Uptime) throws(StoreError) {
+    package init(path: String, isRestored: Bool = false, uptime: @escaping @Sendable () -> Uptime) throws(StoreError) {
         self.uptime = uptime
         self.lock = try DatabaseLock(path: path + ".lock")
         try DatabaseFile.check(path: path)
@@ -71,7 +73,7 @@ package final class SQLiteDatabase: SQLDatabase {
             configuration.maximumReaderCount = SQLiteDatabase.readersMax
             configuration.label = "gatehouse"
             try DatabaseFile.make(path: path)
-            try DatabaseFile.verify(path: path, mark: try CommitMark.read(path: path))
+            try DatabaseFile.verify(path: path, mark: isRestored ? nil : try CommitMark.read(path: path))
             mark = try CommitMark.open(path: path)
             pool = try DatabasePool(path: path, configuration: configuration)
             // DatabasePool turns on WAL with synchronous = NORMAL, after prepareDatabase: FULL is set where it stays.

@@ -43,6 +43,9 @@ enum Main {
         Command(names: ["client"], usage: ClientCommand.usage, summary: "programs", run: ClientCommand.run),
         Command(names: ["session"], usage: SessionCommand.usage, summary: "sign-ins", run: SessionCommand.run),
         Command(names: ["key"], usage: KeyCommand.usage, summary: "signing keys", run: KeyCommand.run),
+        Command(
+            names: ["restored"], usage: RestoredCommand.usage,
+            summary: "after a backup was restored: nothing that was revoked since is good again", run: RestoredCommand.run),
         Command(names: ["node"], usage: NodeCommand.usage, summary: "the servers that share a database", run: NodeCommand.run),
         Command(names: ["audit"], usage: "[--user NAME] [--limit N]", summary: "security events, newest first", run: AuditCommand.run),
         Command(

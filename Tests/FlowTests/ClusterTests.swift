@@ -143,22 +143,24 @@ struct ClusterTests {
     @Test("a node whose clock is more than 2 s off the database's is not ready, and is again when it agrees")
     func clock() async throws {
         let node = try await TestNode.cluster(1)[0]
-        func problem() async throws -> String? {
-            try await node.node.report()
-            return node.node.health.parts.first { $0.name == "clock" }?.problem
+        /// With the tests' clock, which stands still, this far ahead of the machine's. Again when the machine was too slow for that.
+        func problem(ahead: Duration, _ isExpected: (String?) -> Bool) async throws -> String? {
+            var problem: String?
+            for _ in 0..<20 {
+                node.clock.jump(to: .zero)
+                node.clock.jump(to: Environment.live.now() - node.clock.now + ahead)
+                try await node.node.report()
+                problem = node.node.health.parts.first { $0.name == "clock" }?.problem
+                if isExpected(problem) { break }
+            }
+            return problem
         }
-        let apart = Environment.live.now() - node.clock.now
-        #expect(try await problem() != nil, "the tests' clock stands in another year")
-        #expect(await node.send("GET", "/health/ready", to: .admin).status == 503)
-        node.clock.jump(to: apart)
-        #expect(try await problem() == nil)
-        // Well beyond and well within the bound: the machine of the tests may be slow.
-        node.clock.jump(to: apart + .seconds(30))
-        #expect(try await problem()?.contains("ahead") == true)
-        node.clock.jump(to: apart - .seconds(30))
-        #expect(try await problem()?.contains("behind") == true)
-        node.clock.jump(to: apart)
-        #expect(try await problem() == nil)
+        try await node.node.report()
+        #expect(await node.send("GET", "/health/ready", to: .admin).status == 503, "the tests' clock stands in another year")
+        #expect(try await problem(ahead: .zero) { $0 == nil } == nil)
+        #expect(try await problem(ahead: .seconds(30)) { $0 != nil }?.contains("ahead") == true)
+        #expect(try await problem(ahead: .seconds(-30)) { $0 != nil }?.contains("behind") == true)
+        #expect(try await problem(ahead: .zero) { $0 == nil } == nil)
     }
 
     @Test("another issuer on the same database refuses to start; another setting that tokens rest on is told once")

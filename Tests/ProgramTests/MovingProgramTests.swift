@@ -76,6 +76,57 @@ struct MovingProgramTests {
         program.kill(SIGTERM)
     }
 
+    @Test("a backup that is restored is noticed, and brings back nothing that was revoked (R-16, I3)", .timeLimit(.minutes(2)))
+    func restored() async throws { try await onThread { try self.checkRestored() } }
+
+    private func checkRestored() throws {
+        let folder = try Program.newFolder()
+        var program = try Program(folder: folder)
+        func login() throws -> (access: String, refresh: String) {
+            let answer = try #require(program.send("POST", "/login", #"{"username":"alice","password":"correct-horse-battery"}"#)).json
+            return (answer["access_token"]?.string ?? "", answer["refresh_token"]?.string ?? "")
+        }
+        func refresh(_ token: String) -> (status: Int, json: JSONObject)? {
+            program.send("POST", "/token/refresh", "{\"refresh_token\":\"\(token)\"}")
+        }
+        func isValid(_ token: String) -> Bool? { program.send("POST", "/validate", "{\"token\":\"\(token)\"}")?.json["valid"]?.bool }
+        let (ended, used) = (try login(), try login())
+        program.kill(SIGTERM)
+        // The database and its log, of a server that is stopped: what docs/reliability.md calls a backup.
+        let files = FileManager.default
+        let (database, backup) = (folder.appendingPathComponent("gatehouse.db").path, folder.appendingPathComponent("backup.db").path)
+        for suffix in ["", "-wal"] where files.fileExists(atPath: database + suffix) {
+            try files.copyItem(atPath: database + suffix, toPath: backup + suffix)
+        }
+
+        program = try Program(folder: folder)
+        #expect(program.exchange("POST", "/logout", "{\"refresh_token\":\"\(ended.refresh)\"}") != nil)
+        let next = try #require(refresh(used.refresh)?.json["refresh_token"]?.string)
+        program.kill(SIGTERM)
+
+        for suffix in ["", "-wal", "-shm"] {
+            // The stopped server has left some of these.
+            try? files.removeItem(atPath: database + suffix)
+        }
+        for suffix in ["", "-wal"] where files.fileExists(atPath: backup + suffix) {
+            try files.copyItem(atPath: backup + suffix, toPath: database + suffix)
+        }
+        #expect(throws: (any Error).self) { _ = try Program(folder: folder) }
+        let asked = try run("restored", in: folder)
+        #expect(asked.status == 2 && asked.output.contains("Nothing was changed"))
+        #expect(throws: (any Error).self) { _ = try Program(folder: folder) }
+        let done = try run("restored", "--yes", in: folder)
+        #expect(done.status == 0 && done.output.contains("ended 2 sessions and 2 grants"), "\(done.output) \(done.errors)")
+
+        program = try Program(folder: folder)
+        for token in [ended.access, used.access] { #expect(isValid(token) == false) }
+        for token in [ended.refresh, used.refresh, next] { #expect(refresh(token)?.status == 401) }
+        let fresh = try login()
+        #expect(isValid(fresh.access) == true && refresh(fresh.refresh)?.status == 200)
+        #expect(try run("audit", in: folder).output.contains("restored"))
+        program.kill(SIGTERM)
+    }
+
     @Test("an import with another key, without one, or of a damaged file changes nothing and says why", .timeLimit(.minutes(1)))
     func refusals() async throws { try await onThread { try self.checkRefusals() } }
 

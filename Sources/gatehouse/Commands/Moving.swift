@@ -15,9 +15,11 @@ struct OfflineStore {
 
     /// Opens the store for `body` and closes it behind it.
     ///
-    /// - Parameter mayMake: Whether a database file that is not there is made.
+    /// - Parameters:
+    ///   - mayMake: Whether a database file that is not there is made.
+    ///   - isRestored: Whether a database file may be older than what was written last.
     static func with<Output>(
-        _ options: Options, mayMake: Bool, _ body: (OfflineStore) async throws -> Output
+        _ options: Options, mayMake: Bool, isRestored: Bool = false, _ body: (OfflineStore) async throws -> Output
     ) async throws -> Output {
         let settings = try options.settings()
         let environment = Environment.live
@@ -27,7 +29,7 @@ struct OfflineStore {
             case .sqlite(let path):
                 if !mayMake, Files.version(path) == nil { throw StoreError.unusable("there is no database \(path)") }
                 Files.makeFolder(of: path)
-                database = try SQLiteDatabase(path: path, uptime: environment.uptime)
+                database = try SQLiteDatabase(path: path, isRestored: isRestored, uptime: environment.uptime)
             case .postgres(let uri):
                 database = try PostgresDatabase(PostgresServers(PostgresLocation(uri), uptime: environment.uptime), connections: 1)
             }
@@ -72,6 +74,34 @@ enum MigrateCommand {
             } else {
                 Terminal.out("the store has schema \(number)\(steps.isEmpty ? "; nothing to do" : "")")
             }
+            return 0
+        }
+    }
+}
+
+/// `gatehouse restored`: after a backup was put in the place of the database.
+enum RestoredCommand {
+    static let usage = "[--yes]"
+
+    static func run(_ arguments: [String]) async throws -> Int32 {
+        let options = try Options(arguments, flags: ["--yes"])
+        guard options.has("--yes") else {
+            Terminal.out(
+                """
+                The database does not know what was revoked after the backup was made. This ends every session and every grant that it
+                has, and revokes every signing key, so that nothing that was revoked is good again: everybody signs in anew. What else
+                changed after the backup (passwords, accounts, roles, clients, routes) is as it was then; look at that yourself.
+                Nothing was changed. To do it: gatehouse restored --yes
+                """)
+            return 2
+        }
+        return try await OfflineStore.with(options, mayMake: false, isRestored: true) { offline in
+            try await offline.store.prepare()
+            let environment = Environment.live
+            let event = AuditEvent(
+                .storeRollback, at: environment.now(), source: "operator", reason: "restored", traceID: TraceID(environment).description)
+            let ended = try await offline.store.endEverything(event: event)
+            Terminal.out("revoked \(ended.keys) signing keys, ended \(ended.sessions) sessions and \(ended.grants) grants")
             return 0
         }
     }

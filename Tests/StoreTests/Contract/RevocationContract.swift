@@ -140,6 +140,38 @@ struct RevocationContract {
         #expect(try await test.store.revocations(after: start, limit: 1) == nil)
     }
 
+    @Test("after a restored backup everything ends, whatever it was, and everybody may begin anew (R-16)", arguments: StoreKind.allCases)
+    func everythingEnds(_ kind: StoreKind) async throws {
+        let test = try await kind.open()
+        let store = try #require(test.store as? SQLStore)
+        let account = try await test.account("alice")
+        var grants: [Grant] = []
+        for _ in 0..<7 { grants.append(try await test.openSession(account).1) }
+        let key = SigningKeyRecord(
+            id: "k1", algorithm: "ES256", state: .active, publicJWK: "{}", sealedPrivateKey: [1], publishedAt: test.now)
+        _ = try await store.changeSigningKeys(event: nil) { _, _ in [key] }
+        let before = try await store.revocationSnapshot()
+        #expect(try await store.endEverything(event: test.event(.storeRollback)) == EndedEverything(keys: 1, grants: 7, sessions: 7))
+        #expect(try await store.endEverything(event: test.event(.storeRollback)) == EndedEverything())
+        let after = try await store.revocationSnapshot()
+        #expect(after.position.epoch != before.position.epoch && after.versions.keys > before.versions.keys)
+        #expect(after.records.map(\.id) == ["k1"])
+        #expect(try await store.signingKeys().map(\.state) == [.revoked])
+        #expect(try await store.sessions(of: account.id, at: test.now).isEmpty)
+        for grant in grants {
+            guard case .gone = try await test.refresh(grant, 1) else {
+                Issue.record("refreshed")
+                continue
+            }
+        }
+        test.advance(.seconds(1))
+        let (_, next) = try await test.openSession(account)
+        guard case .refreshed = try await test.refresh(next, 1) else {
+            Issue.record("refused")
+            return
+        }
+    }
+
     @Test("one token is revoked by its id until it would have expired", arguments: StoreKind.allCases)
     func token(_ kind: StoreKind) async throws {
         let test = try await kind.open()
