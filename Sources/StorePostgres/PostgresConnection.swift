@@ -111,21 +111,32 @@ final class PostgresConnection: SQLConnection {
     ///
     /// - Returns: The number that PostgreSQL gave the transaction, by which its outcome can be asked for later.
     func beginWrite() throws(StoreError) -> String {
-        let facts = try begin("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", "pg_current_xact_id()::text")
-        return facts[0]
+        try begin("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", "pg_current_xact_id()::text")
     }
 
     /// Begins a transaction that reads one state of the database.
-    func beginRead() throws(StoreError) { _ = try begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "''") }
+    func beginRead() throws(StoreError) { _ = try begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", nil) }
 
     /// - Returns: What `column` is.
-    private func begin(_ statement: String, _ column: String) throws(StoreError) -> [String] {
-        // A connection of our own cannot change its server. Its timeline is looked at all the same: what this process knows may have changed.
-        let start = isPooled ? PostgresConnection.start : "''"
-        let answer = try rows("\(statement)\(beginSuffix); SELECT \(column), \(PostgresConnection.timeline), \(start)")
+    private func begin(_ statement: String, _ column: String?) throws(StoreError) -> String {
+        if !isPooled {
+            // A connection of our own cannot change its server, but what this process knows of servers may have changed.
+            try take(history)
+            return try rows(statement + (column.map { "; SELECT \($0)" } ?? "")).first?.first ?? ""
+        }
+        let answer = try rows(
+            "\(statement)\(beginSuffix); SELECT \(column ?? "''"), \(PostgresConnection.timeline), \(PostgresConnection.start)")
         guard let facts = answer.first, facts.count == 3 else { throw .unavailable("PostgreSQL gives no transaction") }
-        try take(PostgresHistory(timeline: facts[1], start: isPooled ? facts[2] : history.start))
-        return facts
+        try take(PostgresHistory(timeline: facts[1], start: facts[2]))
+        return facts[0]
+    }
+
+    /// One statement that reads, without a transaction around it: it sees one state, and costs one way to the server and back.
+    ///
+    /// Not behind a pooler, where each statement could be lent another server, and time limits are set by transaction.
+    func queryAlone(_ sql: String, _ arguments: [SQLValue]) throws(StoreError) -> [SQLRow] {
+        try take(history)
+        return try query(sql, arguments)
     }
 
     enum CommitOutcome {

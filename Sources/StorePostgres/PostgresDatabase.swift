@@ -111,6 +111,10 @@ package final class PostgresDatabase: SQLDatabase {
         try await perform { (worker) throws(StoreError) in try worker.read(body) }
     }
 
+    package func query(_ sql: String, _ arguments: [SQLValue]) async throws(StoreError) -> [SQLRow] {
+        try await perform { (worker) throws(StoreError) in try worker.query(sql, arguments) }
+    }
+
     /// Finishes what waits and closes every connection.
     package func close() async {
         closeSoon()

@@ -80,6 +80,11 @@ final class PostgresWorker {
         }
     }
 
+    func query(_ sql: String, _ arguments: [SQLValue]) throws(StoreError) -> [SQLRow] {
+        if database.servers.isPooled { return try read { (connection) throws(StoreError) in try connection.query(sql, arguments) } }
+        return try begin { (connection) throws(StoreError) in try connection.queryAlone(sql, arguments) }.1
+    }
+
     func write<Output>(
         _ body: (any SQLConnection) throws(StoreError) -> Output, committed: (Output) -> Void
     ) throws(StoreError) -> Output {

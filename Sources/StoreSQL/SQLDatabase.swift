@@ -130,6 +130,9 @@ package protocol SQLDatabase: Sendable {
     func read<Output: Sendable>(_ body: @escaping @Sendable (any SQLConnection) throws(StoreError) -> Output) async throws(StoreError)
         -> Output
 
+    /// Runs one statement that reads: what `read` does with a single one, where that costs less without a transaction.
+    func query(_ sql: String, _ arguments: [SQLValue]) async throws(StoreError) -> [SQLRow]
+
     /// Finishes what waits and lets go of everything. Called once, last.
     func close() async
 
@@ -137,4 +140,10 @@ package protocol SQLDatabase: Sendable {
     /// Called before each statement of a writer; what it throws is what the statement failed with.
     func setFault(_ fault: (@Sendable (String) throws(StoreError) -> Void)?)
     #endif
+}
+
+extension SQLDatabase {
+    package func query(_ sql: String, _ arguments: [SQLValue]) async throws(StoreError) -> [SQLRow] {
+        try await read { (connection: any SQLConnection) throws(StoreError) in try connection.query(sql, arguments) }
+    }
 }

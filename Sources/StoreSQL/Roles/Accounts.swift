@@ -105,9 +105,7 @@ extension SQLStore {
     }
 
     package func account(id: Identifier) async throws(StoreError) -> Account? {
-        try await read { (transaction) throws(StoreError) in
-            try transaction.query("SELECT \(columns) FROM accounts WHERE id = ?1", .id(id)).first?.account()
-        }
+        try await database.query("SELECT \(columns) FROM accounts WHERE id = ?1", [.id(id)]).first?.account()
     }
 
     package func accounts(after: Identifier?, limit: Int) async throws(StoreError) -> [Account] {

@@ -53,9 +53,7 @@ extension SQLTransaction {
 
 extension SQLStore {
     package func client(_ id: Identifier) async throws(StoreError) -> Client? {
-        try await read { (transaction) throws(StoreError) in
-            try transaction.query("SELECT \(clientColumns) FROM clients WHERE id = ?1 AND deleted = 0", .id(id)).first?.client()
-        }
+        try await database.query("SELECT \(clientColumns) FROM clients WHERE id = ?1 AND deleted = 0", [.id(id)]).first?.client()
     }
 
     package func clients() async throws(StoreError) -> [Client] {

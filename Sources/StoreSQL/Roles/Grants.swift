@@ -133,9 +133,7 @@ extension SQLStore {
     }
 
     package func grant(_ id: Identifier) async throws(StoreError) -> Grant? {
-        try await read { (transaction) throws(StoreError) in
-            try transaction.query("SELECT \(columns) FROM grants WHERE id = ?1", .id(id)).first?.grant()
-        }
+        try await database.query("SELECT \(columns) FROM grants WHERE id = ?1", [.id(id)]).first?.grant()
     }
 
     package func revoke(_ grant: Identifier, at now: Instant, event: AuditEvent) async throws(StoreError) -> Bool {

@@ -80,26 +80,33 @@ extension SQLStore {
     }
 
     package func revocations(after position: FeedPosition, limit: Int) async throws(StoreError) -> FeedBatch? {
-        try await read { (transaction) throws(StoreError) in
-            let (newest, versions) = try transaction.position()
-            guard newest.epoch.isSameBytes(as: position.epoch), position.sequence <= newest.sequence, position.sequence >= 0 else {
-                return nil
-            }
-            // Rows that were cleaned away behind `position` are past their `until`: nobody can miss them.
-            let rows = try transaction.query(
-                "SELECT kind, subject, epoch, until_ms, sequence FROM revocations WHERE sequence > ?1 ORDER BY sequence LIMIT ?2",
-                .int(position.sequence), .int(Int64(min(max(limit, 1), 10_000)))
-            )
-            var records: [RevocationRecord] = []
-            var sequences: [Int64] = []
-            for row in rows {
-                records.append(try row.revocation())
-                sequences.append(try row.int(4))
-            }
-            let through = rows.count == limit ? sequences.last ?? newest.sequence : newest.sequence
-            let position = FeedPosition(epoch: newest.epoch, sequence: through)
-            return FeedBatch(position: position, records: records, sequences: sequences, versions: versions)
+        let limit = min(max(limit, 1), 10_000)
+        // One statement, because each node asks it often: the position and what lies behind the reader's.
+        let rows = try await database.query(
+            """
+            SELECT \(database.dialect.feedEpoch), sequence, resources_version, keys_version, kind, subject, ver, until_ms, place
+            FROM feed LEFT JOIN (
+                SELECT kind, subject, epoch AS ver, until_ms, sequence AS place FROM revocations WHERE sequence > ?1
+                ORDER BY sequence LIMIT ?2) AS behind ON 1 = 1
+            WHERE id = 1 ORDER BY place
+            """,
+            [.int(position.sequence), .int(Int64(limit))]
+        )
+        guard let first = rows.first else { throw .corrupt("the feed has no row") }
+        let newest = FeedPosition(epoch: try first.text(0), sequence: try first.int(1))
+        let versions = StoreVersions(resources: try first.int(2), keys: try first.int(3))
+        guard newest.epoch.isSameBytes(as: position.epoch), position.sequence <= newest.sequence, position.sequence >= 0 else { return nil }
+        // Rows that were cleaned away behind `position` are past their `until`: nobody can miss them.
+        var records: [RevocationRecord] = []
+        var sequences: [Int64] = []
+        for row in rows {
+            guard let place = try row.optionalInt(8), let entry = row.part(from: 4, count: 4) else { break }
+            records.append(try entry.revocation())
+            sequences.append(place)
         }
+        let through = records.count == limit ? sequences.last ?? newest.sequence : newest.sequence
+        return FeedBatch(
+            position: FeedPosition(epoch: newest.epoch, sequence: through), records: records, sequences: sequences, versions: versions)
     }
 
     package func renewEpoch(behind position: FeedPosition) async throws(StoreError) {
