@@ -22,6 +22,8 @@ POSTGRES_PORT, FIRST_PORT = 17030, 17100
 USER = "postgres"
 URI = f"postgres://gatehouse@127.0.0.1:{POSTGRES_PORT}/postgres"
 CONNECTIONS = 64
+# More than connections, so that refreshes seldom meet at an account.
+USERS = [f"bench{number}" for number in range(128)]
 SETTLE_SECONDS = 0.3
 
 SETTINGS = f"""\
@@ -99,7 +101,7 @@ class Node(Server):
         self.number, port = number, FIRST_PORT + 10 * number
         folder = os.path.join(directory, f"node-{number}")
         os.makedirs(os.path.join(folder, "data"), exist_ok=True)
-        users = "\n".join(f"  - {{username: {name}, password: {gatehouse.PASSWORD}, roles: [customer]}}" for name in gatehouse.USERS)
+        users = "\n".join(f"  - {{username: {name}, password: {gatehouse.PASSWORD}, roles: [customer]}}" for name in USERS)
         texts = {
             "gatehouse.yaml": SETTINGS.replace("@PORT1@", str(port + 1)).replace("@PORT2@", str(port + 2)).replace("@PORT@", str(port)),
             "resources.yaml": gatehouse.RESOURCES.replace("@USERS@", users).replace("@BACKEND@", str(backend_port)),
@@ -197,15 +199,15 @@ def rows(directory, seconds, backend_port):
 def load(cluster, node, what):
     connections = max(4, CONNECTIONS // cluster.count)
     if what == "validate":
-        token = node.login(gatehouse.USERS[0])["access_token"]
+        token = node.login(USERS[0])["access_token"]
         return Load("/validate", "POST", gatehouse.JSON, json.dumps({"token": token}), connections=connections)
     if what == "login":
-        return Load("/login", "POST", gatehouse.JSON, gatehouse.login_body(gatehouse.USERS[node.number]), connections=1)
+        return Load("/login", "POST", gatehouse.JSON, gatehouse.login_body(USERS[node.number]), connections=1)
     # Sessions begun on one node are refreshed on the next.
     other = cluster.nodes[(node.number + 1) % cluster.count]
     tokens = os.path.join(cluster.directory, f"refresh-{node.number}.txt")
     connections = max(4, connections // 2)
     with open(tokens, "w", encoding="utf-8") as file:
         for number in range(2 * connections):
-            file.write(other.login(gatehouse.USERS[number % len(gatehouse.USERS)])["refresh_token"] + "\n")
+            file.write(other.login(USERS[number % len(USERS)])["refresh_token"] + "\n")
     return Load("/token/refresh", "POST", script="refresh.lua", environment={"TOKENS": tokens}, connections=connections)

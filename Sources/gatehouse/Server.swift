@@ -145,12 +145,16 @@ final class Server: Sendable {
         }
     }
 
-    /// Stops accepting, lets requests in hand finish, then closes the store, if there is one.
+    /// Stops accepting and lets requests in hand finish.
     func drain() async {
         await withTaskGroup(of: Void.self) { tasks in
             for (_, server, _) in servers { tasks.addTask { [parts] in await server.shutdown(within: parts.settings.drain) } }
         }
         await proxy?.close()
+    }
+
+    /// Closes what the listeners worked with: the store, if there is one. After `drain`.
+    func close() async {
         await finish()
         // Nothing is left to fail: every connection is closed.
         try? await group.shutdownGracefully()

@@ -28,9 +28,6 @@ enum ServeCommand {
         }
         try checkMode(of: settings)
         let node = try await Node.open(settings, environment: environment, log: log)
-        if node.sharesItsStore {
-            log(.warning, "storage_incomplete", [("message", "PostgreSQL is not complete in this version; see docs/reliability.md")])
-        }
         try await applyAtStart(node)
         let server = try await Server.start(node, files: files)
         log(.info, "ready", [("issuer", settings.issuer.text), ("version", VersionCommand.version)])
@@ -45,9 +42,11 @@ enum ServeCommand {
                     break
                 }
             }
+            // The log of revocations is followed until the last request is answered.
+            await server.drain()
             tasks.cancelAll()
         }
-        await server.drain()
+        await server.close()
         log(.info, "stopped")
         LogWriter.flush()
         return 0

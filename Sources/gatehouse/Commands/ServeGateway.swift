@@ -30,6 +30,7 @@ struct ServeGateway: Sendable {
             await server.drain()
             tasks.cancelAll()
         }
+        await server.close()
         log(.info, "stopped")
         LogWriter.flush()
         return 0
