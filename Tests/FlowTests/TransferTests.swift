@@ -239,7 +239,8 @@ struct TransferTests {
             switch self {
             case .sqlite(let path): database = try SQLiteDatabase(path: path, uptime: Environment.live.uptime)
             case .postgres(let uri):
-                database = try PostgresDatabase(PostgresServers(PostgresLocation(Secret(uri)), uptime: Environment.live.uptime), connections: 2)
+                database = try PostgresDatabase(
+                    PostgresServers(PostgresLocation(Secret(uri)), uptime: Environment.live.uptime), connections: 2)
             }
             return (SQLStore(database: database, environment: .live) { _ in }, database)
         }

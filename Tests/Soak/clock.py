@@ -24,23 +24,28 @@ def clock(minutes):
     return not problems, f"{rounds} × {len(JUMPS)} jumps, {checks} checks, {len(problems)} broken", problems
 
 
+def moved_environment(folder, seconds):
+    """The environment of a server whose wall clock stands `seconds` off; the file SOAK_CLOCK can change that."""
+    library, moved = os.path.join(folder, "clock.so"), os.path.join(folder, "moved")
+    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "clock.c")
+    # Swift brings a C compiler.
+    subprocess.run(["clang", "-shared", "-fPIC", "-O1", "-o", library, source], check=True, timeout=60)
+    with open(moved, "wb") as file:
+        file.write(struct.pack("=q", seconds))
+    return {"LD_PRELOAD": library, "SOAK_CLOCK": moved}
+
+
 def one_round():
     problems = []
     with tempfile.TemporaryDirectory(prefix="gatehouse-clock-") as folder:
-        library, moved = os.path.join(folder, "clock.so"), os.path.join(folder, "moved")
-        source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "clock.c")
-        # Swift brings a C compiler.
-        subprocess.run(["clang", "-shared", "-fPIC", "-O1", "-o", library, source], check=True, timeout=60)
-
-        with open(moved, "wb") as file:
-            file.write(bytes(8))
+        environment = moved_environment(folder, 0)
+        moved = environment["SOAK_CLOCK"]
 
         def jump(seconds):
             # Over the old bytes: a shorter file would end the server, which has it mapped.
             with open(moved, "r+b") as file:
                 file.write(struct.pack("=q", seconds))
 
-        environment = {"LD_PRELOAD": library, "SOAK_CLOCK": moved}
         with Node("log: {level: info}\n", environment=environment) as node:
             checks = watch(node, jump, problems)
             node.stop()

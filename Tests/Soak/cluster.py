@@ -1,16 +1,21 @@
-"""R-23 and R-19: several nodes on one PostgreSQL."""
+"""R-3 and R-23: several nodes on one PostgreSQL."""
 
 import base64
 import http.client
 import json
 import os
+import random
 import secrets
+import signal
 import socket
+import struct
+import tempfile
 import threading
 import time
 
+import clock
 from load import People
-from node import Client, Cut, Node, Refused, quantile
+from node import Broken, Client, Cut, Node, Refused, quantile
 from postgres import Postgres
 
 REVOCATIONS = 10_000
@@ -213,3 +218,125 @@ def refused_not(node, tokens):
             for token, result in zip(part, answer["results"]):
                 if result.get("valid"):
                     yield token
+
+
+CACHE_SECONDS = 3
+SKEW_SECONDS = 30
+
+
+class Verifier(threading.Thread):
+    """Gets tokens on any node and checks them as a service does that keeps the published keys for as long as it may."""
+
+    def __init__(self, nodes, stop, seed):
+        super().__init__(daemon=True)
+        self.nodes, self.stop, self.random = nodes, stop, random.Random(seed)
+        self.tokens, self.unknown, self.refused, self.keys = 0, [], [], set()
+
+    def run(self):
+        published, fetched_at, refresh = set(), None, None
+        while not self.stop.is_set():
+            try:
+                source, judge = self.random.choice(self.nodes), self.random.choice(self.nodes)
+                # The cache is filled before the token is asked for: as old as it may be.
+                if fetched_at is None or time.monotonic() - fetched_at > CACHE_SECONDS:
+                    with self.random.choice(self.nodes).client(timeout=5) as client:
+                        asked_at = time.monotonic()
+                        status, document = client.call("GET", "/.well-known/jwks.json")
+                    if status != 200:
+                        continue
+                    published, fetched_at = {key["kid"] for key in document["keys"]}, asked_at
+                with source.client(timeout=5) as client:
+                    if refresh is None:
+                        status, answer = client.call("POST", "/login", {"username": "alice", "password": "correct-horse-battery"})
+                    else:
+                        status, answer = client.call("POST", "/token/refresh", {"refresh_token": refresh})
+                if status != 200:
+                    refresh = None if status == 401 else refresh
+                    continue
+                access, refresh = answer["access_token"], answer["refresh_token"]
+                head = access.split(".")[0]
+                kid = json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))["kid"]
+                # What is checked within the time that the cache is good for.
+                if time.monotonic() - fetched_at <= CACHE_SECONDS:
+                    self.tokens += 1
+                    self.keys.add(kid)
+                    if kid not in published:
+                        self.unknown.append(kid)
+                with judge.client(timeout=5) as client:
+                    status, answer = client.call("POST", "/validate", {"token": access})
+                if status == 200 and not answer["valid"] and answer["reason"] in ("unknown_key", "bad_signature", "not_yet_valid"):
+                    self.refused.append(answer["reason"])
+            except (Cut, Refused, OSError):
+                # A node that was killed.
+                time.sleep(0.05)
+
+
+def keys(minutes):
+    """R-3: keys change every few seconds on three nodes, one of them with a wrong clock, and nodes are killed."""
+    with tempfile.TemporaryDirectory(prefix="gatehouse-keys-") as folder:
+        environment = clock.moved_environment(folder, SKEW_SECONDS)
+        settings = f"""passwords: {{memory_kib: 7168, iterations: 5}}
+lockout: {{free_attempts: 100}}
+keys: {{rotate_every: 1m, jwks_max_age: {CACHE_SECONDS}s}}
+tokens: {{access_ttl: 10s}}
+revocations: {{max_staleness: 2s}}"""
+        with Cluster(2, settings) as cluster:
+            skewed = Node(environment=environment)
+            cluster.nodes.append(skewed)
+            with open(os.path.join(cluster.nodes[0].folder, "data/master.key"), encoding="ascii") as file:
+                adapt(skewed, cluster.postgres.uri, file.read(), settings)
+            skewed.launch()
+            wait_until_live(skewed)
+            with skewed.client("admin") as client:
+                status, health = client.call("GET", "/health/ready")
+            if status != 503 or "ahead" not in health["parts"]["clock"]:
+                raise Broken(f"a node with a wrong clock is ready: {health}")
+            return rotate(cluster, minutes)
+
+
+def wait_until_live(node):
+    limit = time.monotonic() + 30
+    while time.monotonic() < limit:
+        try:
+            with node.client("admin") as client:
+                if client.call("GET", "/health/live")[0] == 200:
+                    return
+        except (Cut, Refused):
+            time.sleep(0.02)
+    raise Broken("a node did not start")
+
+
+def rotate(cluster, minutes):
+    stop, rotations, kills = threading.Event(), 0, 0
+    verifiers = [Verifier(cluster.nodes, stop, seed) for seed in range(6)]
+    for verifier in verifiers:
+        verifier.start()
+    chance, ends_at, problems = random.Random(3), time.monotonic() + max(20, minutes * 60), []
+    while time.monotonic() < ends_at:
+        time.sleep(1)
+        node = chance.choice(cluster.nodes[:2])
+        try:
+            with Control(node) as control:
+                status, answer = control.call("POST", "/admin/keys/rotate", {})
+        except (Cut, OSError):
+            continue
+        rotations += status == 200
+        if status not in (200, 409):
+            problems.append(f"key rotate: {status} {answer}")
+        if chance.random() < 0.04:
+            victim = chance.choice(cluster.nodes[:2])
+            victim.process.send_signal(signal.SIGKILL)
+            victim.process.wait()
+            victim.start()
+            kills += 1
+    stop.set()
+    for verifier in verifiers:
+        verifier.join()
+    tokens = sum(verifier.tokens for verifier in verifiers)
+    used = set().union(*(verifier.keys for verifier in verifiers))
+    unknown = [kid for verifier in verifiers for kid in verifier.unknown]
+    refused = [reason for verifier in verifiers for reason in verifier.refused]
+    held = not (unknown or refused or problems) and tokens > 100 and rotations >= 2 and len(used) > 2
+    figures = (f"{tokens} tokens under {len(used)} keys, {rotations} rotations, {kills} nodes killed; {len(unknown)} under a key that a good "
+               f"cache did not have, {len(refused)} refused by another node")
+    return held, figures, problems + unknown[:5] + refused[:5]
