@@ -11,3 +11,17 @@ package enum StoreError: Error, Sendable, Equatable {
     /// The store belongs to another master key, is newer than this program, or is damaged: refuse to start.
     case unusable(String)
 }
+
+extension StoreError {
+    /// For the operator: what is wrong, in words.
+    package var sentence: String {
+        switch self {
+        case .unavailable(let text), .corrupt(let text), .unusable(let text): text
+        case .overloaded: "too many wait for the store already"
+        case .outcomeUnknown: "the connection was lost while the store committed: whether it was done is not known"
+        }
+    }
+
+    /// `sentence` for an error of the store, and what others say of themselves.
+    package static func sentence(_ error: any Error) -> String { (error as? StoreError)?.sentence ?? "\(error)" }
+}

@@ -72,7 +72,7 @@ final class Node: Sendable {
             try await node.follow()
             return node
         } catch let failure as StartFailure { throw failure } catch StoreError.unusable(let message) { throw StartFailure(message) } catch {
-            throw StartFailure("the store cannot be used: \(error)")
+            throw StartFailure("the store cannot be used: \(StoreError.sentence(error))")
         }
     }
 

@@ -33,7 +33,7 @@ struct OfflineStore {
             case .postgres(let uri):
                 database = try PostgresDatabase(PostgresServers(PostgresLocation(uri), uptime: environment.uptime), connections: 1)
             }
-        } catch { throw UsageError(sentence(error)) }
+        } catch { throw UsageError(error.sentence) }
         let store = SQLStore(database: database, environment: environment) { _ in }
         do {
             let output = try await body(OfflineStore(settings: settings, store: store, database: database))
@@ -41,15 +41,7 @@ struct OfflineStore {
             return output
         } catch {
             await database.close()
-            throw (error as? StoreError).map { UsageError(sentence($0)) } ?? error
-        }
-    }
-
-    private static func sentence(_ error: StoreError) -> String {
-        switch error {
-        case .unusable(let text), .unavailable(let text), .corrupt(let text): text
-        case .overloaded: "the store is busy"
-        case .outcomeUnknown: "the connection was lost while the store committed: look whether it was done before you try again"
+            throw (error as? StoreError).map { UsageError($0.sentence) } ?? error
         }
     }
 }

@@ -88,7 +88,7 @@ enum ServeCommand {
             case .faulty(let problems):
                 throw StartFailure(
                     "the resource files have mistakes; nothing was changed:\n" + problems.map { "  \($0)" }.joined(separator: "\n"))
-            case .store(let error): throw StartFailure("the store cannot be written: \(error)")
+            case .store(let error): throw StartFailure("the store cannot be written: \(error.sentence)")
             }
         }
     }
@@ -104,7 +104,7 @@ enum ServeCommand {
         } catch {
             switch error {
             case .faulty(let problems): for problem in problems { node.log(.error, "resources_refused", [("problem", problem)]) }
-            case .store(let error): node.log(.error, "resources_refused", [("problem", "\(error)")])
+            case .store(let error): node.log(.error, "resources_refused", [("problem", StoreError.sentence(error))])
             }
         }
     }
@@ -191,8 +191,8 @@ private struct Upkeep: Sendable {
                 try await node.follow()
                 node.storeProblem.set(nil)
             } catch {
-                node.storeProblem.set("\(error)")
-                node.log(.error, "revocations_unreadable", [("problem", "\(error)")])
+                node.storeProblem.set(StoreError.sentence(error))
+                node.log(.error, "revocations_unreadable", [("problem", StoreError.sentence(error))])
             }
         }
     }
@@ -205,7 +205,7 @@ private struct Upkeep: Sendable {
                 do {
                     let due = try await node.keys.maintain()
                     wait = min(.seconds(3_600), max(.seconds(1), due - node.environment.now()))
-                } catch { node.log(.error, "key_upkeep_failed", [("problem", "\(error)")]) }
+                } catch { node.log(.error, "key_upkeep_failed", [("problem", StoreError.sentence(error))]) }
             }
             try? await Task.sleep(for: wait)  // ends early when cancelled
         }
@@ -215,7 +215,7 @@ private struct Upkeep: Sendable {
         guard node.sharesItsStore else { return }
         while !Task.isCancelled {
             try? await Task.sleep(for: NodePresence.interval)  // ends early when cancelled
-            do { try await node.report() } catch { node.log(.error, "node_report_failed", [("problem", "\(error)")]) }
+            do { try await node.report() } catch { node.log(.error, "node_report_failed", [("problem", StoreError.sentence(error))]) }
         }
     }
 
