@@ -23,6 +23,9 @@ final class PostgresConnection: SQLConnection {
     /// knows what happened, speaks first.
     static let serverTimeMax = Duration.seconds(4)
     static let statementTimeMax = Duration.seconds(6)
+    /// How long a transaction may take to begin. It waits for nobody, so a server that is silent for as long is gone: whoever asked is
+    /// told so as soon as `tcp_user_timeout` would tell it of a network that is.
+    static let beginTimeMax = Duration.seconds(3)
     /// The most statements that stay prepared; the product has fewer.
     private static let preparedMax = 512
     private static let isOpen = Int32(CONNECTION_OK)
@@ -38,6 +41,8 @@ final class PostgresConnection: SQLConnection {
     /// The SQLSTATE of the last failure; empty when the server said none.
     private(set) var lastState = ""
     private(set) var isBroken = false
+    /// It was given up because nothing came from the server for too long.
+    private(set) var isSilent = false
     #if Faults
     var fault: (@Sendable (String) throws(StoreError) -> Void)?
     #endif
@@ -122,7 +127,9 @@ final class PostgresConnection: SQLConnection {
     private func begin(_ statement: String, _ column: String) throws(StoreError) -> [String] {
         // A connection of our own cannot change its server. Its timeline is looked at all the same: what this process knows may have changed.
         let start = isPooled ? PostgresConnection.start : "''"
-        let answer = try rows("\(statement)\(beginSuffix); SELECT \(column), \(PostgresConnection.timeline), \(start)")
+        // A pooler lets it wait until a connection is free.
+        let timeMax = isPooled ? PostgresConnection.statementTimeMax : PostgresConnection.beginTimeMax
+        let answer = try rows("\(statement)\(beginSuffix); SELECT \(column), \(PostgresConnection.timeline), \(start)", within: timeMax)
         guard let facts = answer.first, facts.count == 3 else { throw .unavailable("PostgreSQL gives no transaction") }
         try take(PostgresHistory(timeline: facts[1], start: isPooled ? facts[2] : history.start))
         return facts
@@ -235,8 +242,8 @@ final class PostgresConnection: SQLConnection {
     }
 
     /// Statements without arguments, in the text form; the answer of the last.
-    private func rows(_ sql: String) throws(StoreError) -> [[String]] {
-        try send(sql) {
+    private func rows(_ sql: String, within timeMax: Duration = PostgresConnection.statementTimeMax) throws(StoreError) -> [[String]] {
+        try send(sql, within: timeMax) {
             pq_sendQuery(connection, $0)
         } read: { result in
             (0..<pq_ntuples(result)).map { row in
@@ -251,7 +258,8 @@ final class PostgresConnection: SQLConnection {
 
     /// Sends, waits, and reads the last result.
     private func send<Output>(
-        _ text: String, _ start: (UnsafePointer<CChar>) -> Int32, read: (OpaquePointer) throws(StoreError) -> Output
+        _ text: String, within timeMax: Duration = PostgresConnection.statementTimeMax, _ start: (UnsafePointer<CChar>) -> Int32,
+        read: (OpaquePointer) throws(StoreError) -> Output
     ) throws(StoreError) -> Output {
         lastState = ""
         let sentAt = uptime()
@@ -260,11 +268,11 @@ final class PostgresConnection: SQLConnection {
             let unsent = pq_flush(connection)
             if unsent == 0 { break }
             if unsent < 0 { throw lost() }
-            try wait(since: sentAt, for: POLLIN | POLLOUT)
+            try wait(since: sentAt, within: timeMax, for: POLLIN | POLLOUT)
         }
         var last: Result<Output, StoreError>?
         while true {
-            while pq_isBusy(connection) == 1 { try wait(since: sentAt, for: POLLIN) }
+            while pq_isBusy(connection) == 1 { try wait(since: sentAt, within: timeMax, for: POLLIN) }
             guard let result = pq_getResult(connection) else { break }
             defer { pq_clear(result) }
             if case .failure? = last { continue }
@@ -279,10 +287,10 @@ final class PostgresConnection: SQLConnection {
         return try last.get()
     }
 
-    private func wait(since start: Uptime, for events: Int32) throws(StoreError) {
-        let left = PostgresConnection.statementTimeMax - (uptime() - start)
+    private func wait(since start: Uptime, within timeMax: Duration, for events: Int32) throws(StoreError) {
+        let left = timeMax - (uptime() - start)
         guard left > .zero else {
-            isBroken = true
+            (isBroken, isSilent) = (true, true)
             throw .unavailable("PostgreSQL does not answer")
         }
         var descriptor = pollfd(fd: pq_socket(connection), events: Int16(events), revents: 0)
