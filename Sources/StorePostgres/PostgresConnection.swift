@@ -23,6 +23,9 @@ final class PostgresConnection: SQLConnection {
     /// knows what happened, speaks first.
     static let serverTimeMax = Duration.seconds(4)
     static let statementTimeMax = Duration.seconds(6)
+    /// How long a transaction may take to begin. It waits for nobody, so a server that is silent for as long is gone: whoever asked is
+    /// told so as soon as `tcp_user_timeout` would tell it of a network that is.
+    static let beginTimeMax = Duration.seconds(3)
     /// The most statements that stay prepared; the product has fewer.
     private static let preparedMax = 512
     private static let isOpen = Int32(CONNECTION_OK)
@@ -38,6 +41,8 @@ final class PostgresConnection: SQLConnection {
     /// The SQLSTATE of the last failure; empty when the server said none.
     private(set) var lastState = ""
     private(set) var isBroken = false
+    /// It was given up because nothing came from the server for too long.
+    private(set) var isSilent = false
     #if Faults
     var fault: (@Sendable (String) throws(StoreError) -> Void)?
     #endif
@@ -122,8 +127,10 @@ final class PostgresConnection: SQLConnection {
         if !isPooled {
             // A connection of our own cannot change its server, but what this process knows of servers may have changed.
             try take(history)
-            return try rows(statement + (column.map { "; SELECT \($0)" } ?? "")).first?.first ?? ""
+            let sql = statement + (column.map { "; SELECT \($0)" } ?? "")
+            return try rows(sql, within: PostgresConnection.beginTimeMax).first?.first ?? ""
         }
+        // A pooler lets it wait until a connection is free.
         let answer = try rows(
             "\(statement)\(beginSuffix); SELECT \(column ?? "''"), \(PostgresConnection.timeline), \(PostgresConnection.start)")
         guard let facts = answer.first, facts.count == 3 else { throw .unavailable("PostgreSQL gives no transaction") }
@@ -136,7 +143,9 @@ final class PostgresConnection: SQLConnection {
     /// Not behind a pooler, where each statement could be lent another server, and time limits are set by transaction.
     func queryAlone(_ sql: String, _ arguments: [SQLValue]) throws(StoreError) -> [SQLRow] {
         try take(history)
-        return try query(sql, arguments)
+        return try perform(sql, arguments, within: PostgresConnection.beginTimeMax) { (result) throws(StoreError) in
+            try PostgresResult(result).rows()
+        }
     }
 
     enum CommitOutcome {
@@ -208,15 +217,16 @@ final class PostgresConnection: SQLConnection {
     }
 
     private func perform<Output>(
-        _ sql: String, _ arguments: [SQLValue], read: (OpaquePointer) throws(StoreError) -> Output
+        _ sql: String, _ arguments: [SQLValue], within timeMax: Duration = PostgresConnection.statementTimeMax,
+        read: (OpaquePointer) throws(StoreError) -> Output
     ) throws(StoreError) -> Output {
         #if Faults
         try fault?(sql)
         #endif
-        let statement = isPooled ? nil : try prepare(sql)
+        let statement = isPooled ? nil : try prepare(sql, within: timeMax)
         let bound = try PostgresArguments(arguments)
         return try bound.withPointers { (values, lengths, formats) throws(StoreError) in
-            try send(statement ?? PostgresDialect.numbered(sql)) { text in
+            try send(statement ?? PostgresDialect.numbered(sql), within: timeMax) { text in
                 if statement != nil {
                     pq_sendQueryPrepared(connection, text, Int32(arguments.count), values, lengths, formats, 1)
                 } else {
@@ -229,14 +239,14 @@ final class PostgresConnection: SQLConnection {
     }
 
     /// The name under which the server knows this statement.
-    private func prepare(_ sql: String) throws(StoreError) -> String {
+    private func prepare(_ sql: String, within timeMax: Duration) throws(StoreError) -> String {
         if let name = prepared[sql] { return name }
         if prepared.count >= PostgresConnection.preparedMax {
             try run("DEALLOCATE ALL")
             prepared = [:]
         }
         let name = "s\(prepared.count)"
-        try send(PostgresDialect.numbered(sql)) {
+        try send(PostgresDialect.numbered(sql), within: timeMax) {
             pq_sendPrepare(connection, name, $0, 0, nil)
         } read: { _ in
             ()
@@ -246,8 +256,8 @@ final class PostgresConnection: SQLConnection {
     }
 
     /// Statements without arguments, in the text form; the answer of the last.
-    private func rows(_ sql: String) throws(StoreError) -> [[String]] {
-        try send(sql) {
+    private func rows(_ sql: String, within timeMax: Duration = PostgresConnection.statementTimeMax) throws(StoreError) -> [[String]] {
+        try send(sql, within: timeMax) {
             pq_sendQuery(connection, $0)
         } read: { result in
             (0..<pq_ntuples(result)).map { row in
@@ -262,7 +272,8 @@ final class PostgresConnection: SQLConnection {
 
     /// Sends, waits, and reads the last result.
     private func send<Output>(
-        _ text: String, _ start: (UnsafePointer<CChar>) -> Int32, read: (OpaquePointer) throws(StoreError) -> Output
+        _ text: String, within timeMax: Duration = PostgresConnection.statementTimeMax, _ start: (UnsafePointer<CChar>) -> Int32,
+        read: (OpaquePointer) throws(StoreError) -> Output
     ) throws(StoreError) -> Output {
         lastState = ""
         let sentAt = uptime()
@@ -271,11 +282,11 @@ final class PostgresConnection: SQLConnection {
             let unsent = pq_flush(connection)
             if unsent == 0 { break }
             if unsent < 0 { throw lost() }
-            try wait(since: sentAt, for: POLLIN | POLLOUT)
+            try wait(since: sentAt, within: timeMax, for: POLLIN | POLLOUT)
         }
         var last: Result<Output, StoreError>?
         while true {
-            while pq_isBusy(connection) == 1 { try wait(since: sentAt, for: POLLIN) }
+            while pq_isBusy(connection) == 1 { try wait(since: sentAt, within: timeMax, for: POLLIN) }
             guard let result = pq_getResult(connection) else { break }
             defer { pq_clear(result) }
             if case .failure? = last { continue }
@@ -290,10 +301,10 @@ final class PostgresConnection: SQLConnection {
         return try last.get()
     }
 
-    private func wait(since start: Uptime, for events: Int32) throws(StoreError) {
-        let left = PostgresConnection.statementTimeMax - (uptime() - start)
+    private func wait(since start: Uptime, within timeMax: Duration, for events: Int32) throws(StoreError) {
+        let left = timeMax - (uptime() - start)
         guard left > .zero else {
-            isBroken = true
+            (isBroken, isSilent) = (true, true)
             throw .unavailable("PostgreSQL does not answer")
         }
         var descriptor = pollfd(fd: pq_socket(connection), events: Int16(events), revents: 0)

@@ -130,6 +130,8 @@ final class PostgresWorker {
                     throw error
                 }
                 drop()
+                // Whoever has waited for a silent server is told; the next one looks for another.
+                if connection.isSilent { throw error }
             }
         }
         let opened = try reach.connect(database.servers)

@@ -45,7 +45,8 @@ struct FeedFollower: Sendable {
             guard let batch = try await store.revocations(after: FeedPosition(position), limit: FeedFollower.readMax) else { break }
             let entries = batch.records.map(RevocationEntry.init)
             events.append(entries, batch.sequences, after: position, through: RevocationPosition(batch.position))
-            guard replica.apply(entries, through: RevocationPosition(batch.position), sentAt: sentAt) else { break }
+            // A part of what was missed proves nothing: only the last one, below, says that there is no more.
+            guard replica.apply(entries, through: RevocationPosition(batch.position), sentAt: nil) else { break }
             if batch.records.count < FeedFollower.readMax {
                 replica.confirm(sentAt: sentAt)
                 events.confirm(sentAt: sentAt)

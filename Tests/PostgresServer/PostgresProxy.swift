@@ -44,21 +44,28 @@ public final class PostgresProxy: Sendable {
     /// - Parameter upstream: The path of the server's socket.
     public init(to upstream: String) throws {
         self.upstream = upstream
-        listener = Foundation.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        (listener, port) = try PostgresProxy.bound()
+        guard listen(listener, 128) == 0 else { throw PostgresServer.Failure(description: "the proxy cannot listen") }
+        Thread.detachNewThread { [self] in accept() }
+    }
+
+    /// A socket at a port of 127.0.0.1 that the system chose.
+    static func bound() throws -> (socket: Int32, port: Int) {
+        let socket = Foundation.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let listener = listener
         let status = withUnsafeMutablePointer(to: &address) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-                guard bind(listener, address, length) == 0, listen(listener, 128) == 0 else { return Int32(-1) }
-                return getsockname(listener, address, &length)
+                bind(socket, address, length) == 0 ? getsockname(socket, address, &length) : -1
             }
         }
-        port = Int(UInt16(bigEndian: address.sin_port))
-        guard status == 0 else { throw PostgresServer.Failure(description: "the proxy has no port") }
-        Thread.detachNewThread { [self] in accept() }
+        guard status == 0 else {
+            close(socket)
+            throw PostgresServer.Failure(description: "the system gives no port")
+        }
+        return (socket, Int(UInt16(bigEndian: address.sin_port)))
     }
 
     public func uri(schema: String) -> String {

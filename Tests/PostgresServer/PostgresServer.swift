@@ -20,14 +20,17 @@ public final class PostgresServer: Sendable {
     public static func shared() throws -> PostgresServer { try sharedResult.get() }
     private static let sharedResult = Result { try PostgresServer() }
 
-    /// - Parameter settings: Lines of `postgresql.conf`, beside those for a quick server that nobody else can reach.
-    public convenience init(settings: [String] = [], port: Int = 5_432) throws {
+    /// - Parameters:
+    ///   - settings: Lines of `postgresql.conf`, beside those for a quick server that nobody else can reach.
+    ///   - files: Texts by name, in the folder of the data, where relative paths of `settings` lead; `pg_hba.conf` among them.
+    public convenience init(settings: [String] = [], files: [String: String] = [:], port: Int = 5_432) throws {
         try self.init(port: port) { data in
             try PostgresServer.asUser([
                 "\(try PostgresServer.programs())/initdb", "-D", data, "-U", "gatehouse", "-A", "trust", "-E", "UTF8",
                 "--locale=C", "--no-sync",
             ])
         }
+        for (name, text) in files { try write(text, to: folder.appendingPathComponent("data/\(name)")) }
         try start(settings)
         // All at once: a process started beside a test holds that test's file locks for the moment between fork and exec.
         try statement("DO $$ BEGIN FOR i IN 1..\(PostgresServer.schemas) LOOP EXECUTE 'CREATE SCHEMA t' || i; END LOOP; END $$")
@@ -51,6 +54,20 @@ public final class PostgresServer: Sendable {
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         if PostgresServer.isRoot { try PostgresServer.run("/bin/chown", [PostgresServer.user, folder.path]) }
         try makeData(folder.appendingPathComponent("data").path)
+    }
+
+    private func write(_ text: String, to file: URL) throws {
+        try Data(text.utf8).write(to: file)
+        // It refuses a key that others may read.
+        try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: file.path)
+        if PostgresServer.isRoot { try PostgresServer.run("/bin/chown", [PostgresServer.user, file.path]) }
+    }
+
+    /// A port of 127.0.0.1 that nobody uses now.
+    public static func freePort() throws -> Int {
+        let (socket, port) = try PostgresProxy.bound()
+        close(socket)
+        return port
     }
 
     /// Makes a standby the primary of a new history.
