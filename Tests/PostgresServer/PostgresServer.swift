@@ -144,7 +144,7 @@ public final class PostgresServer: Sendable {
         let programs = try PostgresServer.programs()
         let options =
             [
-                "listen_addresses=", "unix_socket_directories=\(folder.path)", "port=\(port)", "fsync=off", "max_connections=500",
+                "listen_addresses=", "unix_socket_directories=\(folder.path)", "port=\(port)", "fsync=off", "max_connections=1500",
                 "shared_buffers=32MB", "log_min_messages=warning", "logging_collector=off",
             ] + settings
         let arguments = options.map { "-c \(PostgresServer.quoted($0))" }.joined(separator: " ")
