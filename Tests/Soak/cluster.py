@@ -36,15 +36,19 @@ class Cluster:
         self.postgres.__enter__()
         try:
             key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip("=")
-            for _ in range(self.count):
+            for number in range(self.count):
                 node = Node()
                 self.nodes.append(node)
-                adapt(node, self.postgres.uri, key, self.more_settings)
+                adapt(node, self.uri(number), key, self.more_settings)
                 node.__enter__()
         except BaseException:
             self.__exit__()
             raise
         return self
+
+    def uri(self, _number):
+        """Of the database, for one of the nodes."""
+        return self.postgres.uri
 
     def __exit__(self, *_):
         for node in self.nodes:

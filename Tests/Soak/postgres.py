@@ -1,5 +1,6 @@
 """A PostgreSQL of an experiment's own, in a temporary folder, as an unprivileged user because it refuses to run as root."""
 
+import ctypes
 import glob
 import os
 import pwd
@@ -12,16 +13,19 @@ import time
 from node import Broken, run
 
 USER = "postgres"
+CLONE_NEWNET = 0x40000000
 
 
 class Postgres:
     """One server, reached through a socket in its folder; a context manager. What is answered is durable: fsync is on."""
 
-    def __init__(self, settings=()):
+    def __init__(self, settings=(), namespace=None, rules=()):
+        """`namespace`: the network namespace in which it runs. `rules`: lines of pg_hba.conf beside those for its socket."""
         programs = sorted(glob.glob("/usr/lib/postgresql/*/bin"), key=lambda path: int(path.split("/")[-2]))
         if not programs:
             raise Broken("PostgreSQL is not installed: scripts/setup test installs it")
         self.programs, self.settings, self.process = programs[-1], list(settings), None
+        self.namespace, self.rules = namespace, list(rules)
         self.folder = tempfile.mkdtemp(prefix="gatehouse-soak-pg-")
         self.data = os.path.join(self.folder, "data")
         if os.geteuid() == 0:
@@ -29,6 +33,10 @@ class Postgres:
 
     def _run_as_user(self):
         run.end_with_parent()
+        if self.namespace:
+            with open(f"/run/netns/{self.namespace}", "rb") as file:
+                if ctypes.CDLL(None).setns(file.fileno(), CLONE_NEWNET) != 0:
+                    raise OSError(f"no entry to the namespace {self.namespace}")
         if os.geteuid() == 0:
             user = pwd.getpwnam(USER)
             os.setgroups([])
@@ -41,6 +49,8 @@ class Postgres:
             [f"{self.programs}/initdb", "-D", self.data, "-U", "gatehouse", "-A", "trust", "-E", "UTF8", "--locale=C"],
             check=True, capture_output=True, preexec_fn=self._run_as_user, cwd="/",
         )
+        with open(os.path.join(self.data, "pg_hba.conf"), "a", encoding="ascii") as file:
+            file.write("".join(rule + "\n" for rule in self.rules))
         self.start()
         return self
 
@@ -57,6 +67,29 @@ class Postgres:
                 raise Broken("PostgreSQL did not start")
             time.sleep(0.05)
 
+    def follow(self, primary):
+        """Becomes a standby of `primary`, by streaming replication, whatever it was before."""
+        self.kill()
+        shutil.rmtree(self.data, ignore_errors=True)
+        subprocess.run(
+            [f"{self.programs}/pg_basebackup", "-h", primary.folder, "-U", "gatehouse", "-D", self.data, "-R", "-X", "stream",
+             "--checkpoint=fast"],
+            check=True, capture_output=True, preexec_fn=self._run_as_user, cwd="/",
+        )
+        self.start()
+
+    def promote(self):
+        """Ends the following; returns when it takes writes."""
+        subprocess.run(
+            [f"{self.programs}/pg_ctl", "promote", "-w", "-D", self.data],
+            check=True, capture_output=True, preexec_fn=self._run_as_user, cwd="/")
+
+    def kill(self):
+        """At once, as if its machine had lost the process."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGQUIT)
+            self.process.wait()
+
     def _answers(self):
         return subprocess.run(self._psql("SELECT 1"), capture_output=True, check=False).returncode == 0
 
@@ -71,9 +104,7 @@ class Postgres:
         return done.stdout.strip()
 
     def __exit__(self, *_):
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(signal.SIGQUIT)
-            self.process.wait()
+        self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @property
