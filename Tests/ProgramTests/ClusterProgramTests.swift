@@ -11,17 +11,8 @@ struct ClusterProgramTests {
     /// Folders of nodes that share a database and a master key.
     private func folders(_ count: Int, uri given: String? = nil, more: String = "") throws -> [URL] {
         let uri = try given ?? PostgresServer.shared().newSchema()
-        let key = Base64URL.encode((0..<32).map { _ in UInt8.random(in: 0...255) })
-        return try (0..<count).map { _ in
-            let folder = try Program.newFolder()
-            try Data(uri.utf8).write(to: folder.appendingPathComponent("storage"))
-            let file = folder.appendingPathComponent("master.key")
-            try Data(key.utf8).write(to: file)
-            try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: file.path)
-            let settings = Program.settings.replacingOccurrences(of: "sqlite:gatehouse.db", with: "file:storage")
-            try Data((settings + "\nstorage_connections: 4\n" + more).utf8).write(to: folder.appendingPathComponent("gatehouse.yaml"))
-            return folder
-        }
+        let key = Program.newKey()
+        return try (0..<count).map { _ in try Program.newFolder(storage: uri, key: key, more: more) }
     }
 
     private func login(_ program: Program) -> JSONObject {

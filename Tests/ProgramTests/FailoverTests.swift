@@ -10,17 +10,8 @@ import Testing
 struct FailoverTests {
     /// A folder of a program that knows the servers in this order.
     private func folder(_ servers: [PostgresServer], key: String, more: String = "") throws -> URL {
-        let folder = try Program.newFolder()
-        try Data(PostgresServer.uri(servers, schema: "t1").utf8).write(to: folder.appendingPathComponent("storage"))
-        let file = folder.appendingPathComponent("master.key")
-        try Data(key.utf8).write(to: file)
-        try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: file.path)
-        let settings = Program.settings.replacingOccurrences(of: "sqlite:gatehouse.db", with: "file:storage")
-        try Data((settings + "\nstorage_connections: 4\n" + more).utf8).write(to: folder.appendingPathComponent("gatehouse.yaml"))
-        return folder
+        try Program.newFolder(storage: PostgresServer.uri(servers, schema: "t1"), key: key, more: more)
     }
-
-    private static func newKey() -> String { Base64URL.encode((0..<32).map { _ in UInt8.random(in: 0...255) }) }
 
     private struct Tokens {
         let access: String
@@ -96,7 +87,7 @@ struct FailoverTests {
     func failover() async throws { try await onThread { try self.checkFailover() } }
 
     private func checkFailover() throws {
-        let (servers, key) = (try servers(5_440), FailoverTests.newKey())
+        let (servers, key) = (try servers(5_440), Program.newKey())
         let folders = try [folder(servers, key: key), folder(servers, key: key)]
         let programs = try folders.map { try Program(folder: $0) }
         let kept = try #require(login(programs[0]))
@@ -191,7 +182,7 @@ struct FailoverTests {
     private func checkLostCommits() throws {
         let primary = try PostgresServer(port: 5_441)
         let standby = try PostgresServer(standbyOf: primary)
-        let programs = try [0].map { _ in try Program(folder: folder([primary, standby], key: FailoverTests.newKey())) }
+        let programs = try [0].map { _ in try Program(folder: folder([primary, standby], key: Program.newKey())) }
         let program = programs[0]
         let (first, second) = (try #require(login(program)), try #require(login(program)))
         let position = try primary.statement("SELECT pg_current_wal_insert_lsn()")
@@ -225,7 +216,7 @@ struct FailoverTests {
     private func checkStart() throws {
         let server = try PostgresServer(port: 5_442)
         server.kill()
-        let folder = try folder([server], key: FailoverTests.newKey())
+        let folder = try folder([server], key: Program.newKey())
         Thread.detachNewThread {
             let log = folder.appendingPathComponent("log.jsonl")
             // When the program has said that it waits.

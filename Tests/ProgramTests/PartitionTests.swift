@@ -10,19 +10,6 @@ import Testing
 struct PartitionTests {
     private static let password = #"{"username":"alice","password":"correct-horse-battery"}"#
 
-    private func folder(_ uri: String, key: String, more: String) throws -> URL {
-        let folder = try Program.newFolder()
-        try Data(uri.utf8).write(to: folder.appendingPathComponent("storage"))
-        let file = folder.appendingPathComponent("master.key")
-        try Data(key.utf8).write(to: file)
-        try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: file.path)
-        let settings = Program.settings.replacingOccurrences(of: "sqlite:gatehouse.db", with: "file:storage")
-        try Data((settings + "\nstorage_connections: 4\n" + more).utf8).write(to: folder.appendingPathComponent("gatehouse.yaml"))
-        return folder
-    }
-
-    private static func newKey() -> String { Base64URL.encode((0..<32).map { _ in UInt8.random(in: 0...255) }) }
-
     private struct Tokens {
         let access: String
         let refresh: String
@@ -157,11 +144,11 @@ struct PartitionTests {
         defer { proxy.stop() }
         let schema = try #require(direct.components(separatedBy: "%3D").last)
         let cut = proxy.uri(schema: schema)
-        let key = PartitionTests.newKey()
+        let key = Program.newKey()
         let (bound, serve) = ("revocations: {max_staleness: 2s}\n", "revocations: {max_staleness: 2s, when_stale: serve}\n")
-        let refusing = try Program(folder: folder(cut, key: key, more: bound))
-        let serving = try Program(folder: folder(cut, key: key, more: serve))
-        let other = try Program(folder: folder(direct, key: key, more: bound))
+        let refusing = try Program(folder: Program.newFolder(storage: cut, key: key, more: bound))
+        let serving = try Program(folder: Program.newFolder(storage: cut, key: key, more: serve))
+        let other = try Program(folder: Program.newFolder(storage: direct, key: key, more: bound))
         let (kept, ended) = (try #require(login(other)), try #require(login(other)))
         let own = try #require(login(refusing))
         for program in [refusing, serving, other] { try wait { decision(kept.access, at: program) == .good } }
@@ -236,8 +223,9 @@ struct PartitionTests {
     private func checkKilled() throws {
         let server = try PostgresServer(port: 5_443)
         defer { server.kill() }
-        let key = PartitionTests.newKey()
-        let programs = try (0..<2).map { _ in try Program(folder: folder(server.uri(schema: "t1"), key: key, more: "")) }
+        let key = Program.newKey()
+        let programs = try (0..<2).map { _ in try Program(folder: Program.newFolder(storage: server.uri(schema: "t1"), key: key, more: ""))
+        }
         let (kept, ended) = (try #require(login(programs[0])), try #require(login(programs[1])))
         for program in programs { try wait { decision(kept.access, at: program) == .good } }
         let watchers = programs.map { program in

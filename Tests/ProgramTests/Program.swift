@@ -27,6 +27,23 @@ final class Program: @unchecked Sendable {
         return folder
     }
 
+    /// A folder of a program whose storage is `uri`; those that share it have the same `key`.
+    ///
+    /// - Parameter more: Further settings, in YAML.
+    static func newFolder(storage uri: String, key: String, more: String = "") throws -> URL {
+        let folder = try newFolder()
+        try Data(uri.utf8).write(to: folder.appendingPathComponent("storage"))
+        let file = folder.appendingPathComponent("master.key")
+        try Data(key.utf8).write(to: file)
+        try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: file.path)
+        let settings = settings.replacingOccurrences(of: "sqlite:gatehouse.db", with: "file:storage")
+        try Data((settings + "\nstorage_connections: 4\n" + more).utf8).write(to: folder.appendingPathComponent("gatehouse.yaml"))
+        return folder
+    }
+
+    /// A master key, as it stands in its file.
+    static func newKey() -> String { Base64URL.encode((0..<32).map { _ in UInt8.random(in: 0...255) }) }
+
     static let settings = """
         listen: {auth: "127.0.0.1:0", gateway: "127.0.0.1:0", admin: "127.0.0.1:0", control: "unix:control.sock"}
         storage: sqlite:gatehouse.db
