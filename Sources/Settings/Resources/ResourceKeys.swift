@@ -1,3 +1,5 @@
+internal import Store
+
 /// A key of a resource file, as data: from these tables come the check for unknown keys and docs/configuration.md.
 package struct ResourceKey: Sendable {
     package let name: String
@@ -37,15 +39,13 @@ package enum ResourceKeys {
         ResourceKey(
             "secret", "secret", "Initial: used when the client is made, never again. In clear it needs 128 bits, but for a loopback issuer."
         ),
-        ResourceKey("jwks", "not in this version", "Keys that the client signs with."),
-        ResourceKey("jwks_uri", "not in this version", "Where those keys are published."),
         ResourceKey(
-            "grants", "list of `login`, `authorization_code`, `refresh_token`, `client_credentials`", "Needed. How the client gets tokens."
-        ),
+            "grants", "list of \(GrantKind.allCases.map { "`\($0.rawValue)`" }.joined(separator: ", "))",
+            "Needed. How the client gets tokens."),
         ResourceKey(
             "redirect_uris", "list of URLs", "Where the authorization code goes, compared byte by byte; `https`, or `http` on loopback."),
         ResourceKey("scopes", "list of scopes", "The most that its tokens may carry."),
-    ]
+    ] + ClientFields.all.map { ResourceKey($0.name, $0.values, $0.documentation) }
 
     package static let resource = [
         ResourceKey("id", "printable ASCII, at most 255 bytes", "Needed. The audience. `gatehouse` is taken."),
@@ -90,7 +90,6 @@ package enum ResourceLimits {
     package static let upstreamsMax = 64
     package static let methodsMax = 32
     package static let nameBytesMax = 255
-    package static let redirectBytesMax = 2_048
     package static let passwordBytesMax = 1_024
     package static let problemsMax = 200
 }

@@ -29,17 +29,16 @@ extension ResourceReader {
         var client = ClientDefinition(id: Identifier(id?.value ?? ""))
         client.isPublic = flag(fields, "public") ?? false
         client.secret = clientSecret(fields)
-        for name in ["jwks", "jwks_uri"] {
-            if let node = fields.node(name) { problem(node.place, fields.path(name), "is not supported by this version; use secret") }
-        }
-        let hasKeys = fields.node("jwks") != nil || fields.node("jwks_uri") != nil
+        metadata(fields, &client.metadata)
+        let method = client.metadata.authenticationMethod
+        let hasKeys = client.metadata.jwks != nil || client.metadata.jwksURI != nil || method == .tls
         if client.isPublic, let secret = fields.node("secret") {
             problem(secret.place, fields.path("secret"), "stands beside public: true; a public client has no secret")
         } else if !client.isPublic, fields.node("secret") == nil, !hasKeys {
-            problem(fields.place, fields.path("secret"), "is missing: a client is public: true, or has a secret")
+            problem(fields.place, fields.path("secret"), "is missing: a client is public: true, or has a secret, keys or a certificate")
         }
         grants(fields, &client)
-        let redirects = list(fields, "redirect_uris", max: ResourceLimits.redirectURIsMax, ResourceSyntax.redirectFault)
+        let redirects = list(fields, "redirect_uris", max: ResourceLimits.redirectURIsMax, URISyntax.redirectFault)
         client.redirectURIs = redirects.map(\.value)
         let needsRedirect = client.grants.contains(.authorizationCode)
         if needsRedirect, client.redirectURIs.isEmpty {
@@ -49,6 +48,17 @@ extension ResourceReader {
         }
         client.scopes = ScopeSet(scopes(fields, "scopes", orOne: false))
         if let id, declare(.client, id, fields.path("id")) { document.clients.append(client) }
+    }
+
+    private mutating func metadata(_ fields: ResourceFields, _ metadata: inout ClientMetadata) {
+        for field in ClientFields.all {
+            guard let node = fields.node(field.name) else { continue }
+            guard let value = node.json(field.form) else {
+                problem(node.place, fields.path(field.name), "is \(node.kindName), where \(field.values) is expected")
+                continue
+            }
+            if let fault = field.write(&metadata, value) { problem(node.place, fields.path(field.name), fault) }
+        }
     }
 
     private mutating func grants(_ fields: ResourceFields, _ client: inout ClientDefinition) {
@@ -103,5 +113,35 @@ extension ResourceReader {
             problem(text.place, fields.path(name), error.message)
         }
         return nil
+    }
+}
+
+extension YAMLNode {
+    /// The value as JSON, by what it is to be; nothing when it is something else.
+    fileprivate func json(_ form: ClientField.Form) -> JSONValue? {
+        switch (form, content) {
+        case (.text, .plain(let text)), (.text, .quoted(let text)): return .string(text)
+        case (.flag, .plain("true")): return .bool(true)
+        case (.flag, .plain("false")): return .bool(false)
+        case (.seconds, .plain(let text)):
+            // A number of seconds, as in registration, or a duration, as everywhere else in these files.
+            if let duration = DurationText.parse(text) { return .number(JSONNumber(duration.wholeSeconds)) }
+            return NumberText.split(text).flatMap { $1.isEmpty ? Int64(exactly: $0).map { .number(JSONNumber($0)) } : nil }
+        case (.texts, .sequence(let nodes)):
+            let texts = nodes.compactMap(\.text)
+            return texts.count == nodes.count ? .array(texts.map { .string($0) }) : nil
+        case (.object, .mapping(let members)):
+            return .object(JSONObject(members.map { ($0.name, $0.value.anyJSON) }))
+        default: return nil
+        }
+    }
+
+    private var anyJSON: JSONValue {
+        switch content {
+        case .null: .null
+        case .plain(let text), .quoted(let text): .string(text)
+        case .sequence(let nodes): .array(nodes.map(\.anyJSON))
+        case .mapping(let members): .object(JSONObject(members.map { ($0.name, $0.value.anyJSON) }))
+        }
     }
 }

@@ -90,32 +90,6 @@ enum ResourceSyntax {
         return nil
     }
 
-    /// A redirect target (RFC 6749 §3.1.2, RFC 9700 §2.1, RFC 8252 §7): absolute, without fragment, user or wildcard.
-    static func redirectFault(_ uri: String) -> String? {
-        let bytes = Array(uri.utf8)
-        if bytes.count > ResourceLimits.redirectBytesMax { return "is longer than \(ResourceLimits.redirectBytesMax) bytes" }
-        let forbidden = Array("\"<>\\^`{|}".utf8)
-        guard bytes.allSatisfy({ (0x21...0x7E) ~= $0 && !forbidden.contains($0) }) else { return "has characters that no URI has" }
-        if bytes.contains(UInt8(ascii: "*")) { return "has a *; redirect targets are compared byte by byte" }
-        if bytes.contains(UInt8(ascii: "#")) { return "has a fragment (RFC 6749 §3.1.2)" }
-        if !escapesAreWhole(bytes) { return "has a broken percent-escape" }
-        guard let rest = uri.dropping(prefix: "https://") ?? uri.dropping(prefix: "http://") else { return privateUseFault(bytes) }
-        let authority = String(Substring(rest.utf8.prefix { $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?") }))
-        if authority.utf8.contains(UInt8(ascii: "@")) { return "has a user name or password" }
-        guard let (host, port) = HostAndPort.split(authority), port != 0 else { return "has no valid host in lower case, or no valid port" }
-        if uri.dropping(prefix: "http://") != nil, !HostAndPort.isLoopback(host) { return "is http on a host that is not loopback" }
-        let path = rest.utf8.dropFirst(authority.utf8.count).prefix { $0 != UInt8(ascii: "?") }
-        return hasDotSegment(path) ? "has a dot segment" : nil
-    }
-
-    /// A scheme of an app's own is a domain name in reverse (RFC 8252 §7.1), so `javascript:` and `data:` are none.
-    private static func privateUseFault(_ bytes: [UInt8]) -> String? {
-        guard let colon = bytes.firstIndex(of: UInt8(ascii: ":")), colon + 1 < bytes.count, bytes[colon + 1] == UInt8(ascii: "/"),
-            bytes[..<colon].contains(UInt8(ascii: ".")), HostAndPort.isName(bytes[..<colon])
-        else { return "is neither https://… nor http:// on loopback nor a scheme of an app's own (com.example.app:/…)" }
-        return nil
-    }
-
     /// Of a route: canonical, so that it is the one spelling that can match.
     ///
     /// A trailing slash is refused: `/orders` already stands for `/orders/` and all below it, and two spellings of one rule
@@ -126,16 +100,16 @@ enum ResourceSyntax {
         if bytes.count > 1_024 { return "is longer than 1024 bytes" }
         if bytes.count == 1 { return nil }
         if bytes.last == UInt8(ascii: "/") { return "ends with a slash; without it, it matches the same and everything below" }
-        guard escapesAreWhole(bytes) else { return "has a broken percent-escape" }
+        guard URISyntax.escapesAreWhole(bytes) else { return "has a broken percent-escape" }
         let segments = bytes.dropFirst().split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
         if segments.count > 32 { return "has more than 32 segments" }
         if segments.contains(where: \.isEmpty) { return "has //" }
-        if hasDotSegment(bytes) { return "has a dot segment" }
+        if URISyntax.hasDotSegment(bytes) { return "has a dot segment" }
         if segments[0].elementsEqual(".gatehouse".utf8) { return "lies under /.gatehouse, which is the gateway's own" }
         var decoded: [UInt8] = []
         var index = 0
         while index < bytes.count {
-            if bytes[index] == UInt8(ascii: "%"), let value = escape(bytes, at: index) {
+            if bytes[index] == UInt8(ascii: "%"), let value = URISyntax.escape(bytes, at: index) {
                 if let fault = escapeFault(value, bytes[(index + 1)..<(index + 3)]) { return fault }
                 decoded.append(value)
                 index += 3
@@ -172,19 +146,6 @@ enum ResourceSyntax {
         case UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "~"): true
         default: false
         }
-    }
-
-    private static func hasDotSegment(_ path: some Sequence<UInt8>) -> Bool {
-        Array(path).split(separator: UInt8(ascii: "/")).contains { $0.elementsEqual(".".utf8) || $0.elementsEqual("..".utf8) }
-    }
-
-    private static func escape(_ bytes: [UInt8], at index: Int) -> UInt8? {
-        guard index + 2 < bytes.count, let high = hexDigit(bytes[index + 1]), let low = hexDigit(bytes[index + 2]) else { return nil }
-        return high << 4 | low
-    }
-
-    private static func escapesAreWhole(_ bytes: [UInt8]) -> Bool {
-        bytes.indices.allSatisfy { bytes[$0] != UInt8(ascii: "%") || escape(bytes, at: $0) != nil }
     }
 
     /// The most bits that a text of these characters can have, by its length and the smallest alphabet that it fits.

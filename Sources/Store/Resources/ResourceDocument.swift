@@ -40,12 +40,14 @@ package struct ClientDefinition: Sendable, Equatable {
     package var grants: [GrantKind] = []
     package var redirectURIs: [String] = []
     package var scopes: ScopeSet = .none
+    package var metadata = ClientMetadata()
 
     package init(id: Identifier) { self.id = id }
 
+    /// The initial secret does not count: it has no effect on what exists.
     package static func == (left: ClientDefinition, right: ClientDefinition) -> Bool {
         left.id == right.id && left.isPublic == right.isPublic && left.grants == right.grants
-            && left.redirectURIs == right.redirectURIs && left.scopes == right.scopes
+            && left.redirectURIs == right.redirectURIs && left.scopes == right.scopes && left.metadata == right.metadata
     }
 }
 
@@ -55,6 +57,20 @@ package enum GrantKind: String, Sendable, CaseIterable {
     case authorizationCode = "authorization_code"
     case refreshToken = "refresh_token"
     case clientCredentials = "client_credentials"
+    case deviceCode = "device_code"
+    case tokenExchange = "token_exchange"
+    case jwtBearer = "jwt_bearer"
+
+    /// The `grant_type` of the token endpoint; nothing for `login`, which is none.
+    package var grantType: String? {
+        switch self {
+        case .login: nil
+        case .authorizationCode, .refreshToken, .clientCredentials: rawValue
+        case .deviceCode: "urn:ietf:params:oauth:grant-type:device_code"
+        case .tokenExchange: "urn:ietf:params:oauth:grant-type:token-exchange"
+        case .jwtBearer: "urn:ietf:params:oauth:grant-type:jwt-bearer"
+        }
+    }
 }
 
 /// A protected API: an audience and the scopes that it owns. A scope belongs to exactly one resource.

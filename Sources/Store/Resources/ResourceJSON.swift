@@ -36,15 +36,15 @@ package enum ResourceJSON {
     }
 
     package static func encode(_ client: ClientDefinition) -> JSONValue {
-        .object(
-            JSONObject([
-                ("id", .string(client.id.text)),
-                ("public", .bool(client.isPublic)),
-                ("grants", texts(client.grants.map(\.rawValue))),
-                ("redirect_uris", texts(client.redirectURIs)),
-                ("scopes", names(client.scopes.values)),
-            ])
-        )
+        var object = JSONObject([
+            ("id", .string(client.id.text)),
+            ("public", .bool(client.isPublic)),
+            ("grants", texts(client.grants.map(\.rawValue))),
+            ("redirect_uris", texts(client.redirectURIs)),
+            ("scopes", names(client.scopes.values)),
+        ])
+        for field in ClientFields.all { object[field.name] = field.read(client.metadata) }
+        return .object(object)
     }
 
     package static func encode(_ resource: ResourceDefinition) -> JSONValue {
@@ -137,7 +137,7 @@ extension ResourceJSON {
     }
 
     private static func client(_ value: JSONValue) throws(Malformed) -> ClientDefinition {
-        let members = try Members(value, known: ["id", "public", "grants", "redirect_uris", "scopes"])
+        let members = try Members(value, known: ["id", "public", "grants", "redirect_uris", "scopes"] + ClientFields.all.map(\.name))
         var client = ClientDefinition(id: Identifier(try members.text("id")))
         client.isPublic = try members.flag("public")
         for name in try members.texts("grants") {
@@ -146,6 +146,9 @@ extension ResourceJSON {
         }
         client.redirectURIs = try members.texts("redirect_uris")
         client.scopes = ScopeSet(try members.identifiers("scopes"))
+        for field in ClientFields.all {
+            if let value = members.object[field.name], field.write(&client.metadata, value) != nil { throw Malformed() }
+        }
         return client
     }
 

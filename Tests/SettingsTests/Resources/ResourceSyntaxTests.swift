@@ -46,7 +46,7 @@ struct ResourceSyntaxTests {
             "http://localhost:3000/", "com.example.app:/cb", "https://app.example.com/a%20b",
         ]
     )
-    func redirects(uri: String) { #expect(ResourceSyntax.redirectFault(uri) == nil) }
+    func redirects(uri: String) { #expect(URISyntax.redirectFault(uri) == nil) }
 
     @Test(
         "anything else is no redirect target (AZ-01, GHSA-484q-784p-8m5h, CVE-2026-28512)",
@@ -63,7 +63,7 @@ struct ResourceSyntaxTests {
             "https://" + String(repeating: "a", count: 3_000),
         ]
     )
-    func badRedirects(uri: String) { #expect(ResourceSyntax.redirectFault(uri) != nil) }
+    func badRedirects(uri: String) { #expect(URISyntax.redirectFault(uri) != nil) }
 
     @Test(
         "a host is a name in lower case without a port",
