@@ -15,7 +15,7 @@ package struct StoreIdentity: Sendable {
 
 /// Everything persisted, as one value for the composition root. Consumers take the roles they need.
 package protocol Store: AccountStore, ThrottleStore, ClientStore, ResourceStore, SessionStore, GrantStore, RevocationStore, SigningKeyStore,
-    AuditStore, NodeStore
+    AuditStore, NodeStore, AuthorizationStore, BrowserSessionStore, ConsentStore, ParkedStore, SpentStore, LogoutStore, RegistrationStore
 {
     func identity() async throws(StoreError) -> StoreIdentity
     /// Remembers the check value; nothing happens when one is there already.

@@ -184,7 +184,7 @@ extension FirstPartyTokens {
         // On a copy: what a refresh would refuse proves nothing here either, and nothing is written.
         var trial = grant.rotation
         switch trial.present(credential.counter, at: now, senderIsProved: false, windows: lifetimes.windows) {
-        case .rotated, .repeated, .replaced: return grant
+        case .rotated, .repeated, .replaced, .kept: return grant
         case .replayed: throw FirstPartyTokens.refusal(.refreshReplayed)
         case .aheadOfStore: throw FirstPartyTokens.refusal(.storeRollbackDetected)
         }

@@ -6,6 +6,11 @@ package struct AuditEvent: Sendable, Equatable {
         case signIn = "sign_in"
         case signInRefused = "sign_in_refused"
         case signOut = "sign_out"
+        case authorized
+        case consented
+        case consentWithdrawn = "consent_withdrawn"
+        case codeRefused = "code_refused"
+        case codeReplayed = "code_replayed"
         case refreshReplayed = "refresh_replayed"
         case sessionEnded = "session_ended"
         case accountCreated = "account_created"

@@ -16,12 +16,18 @@ package struct Grant: Sendable {
     package let createdAt: Instant
     package let expiresAt: Instant
     package let isRevoked: Bool
+    /// Whether it outlives its session (`offline_access`).
+    package let isOffline: Bool
+    /// What it was authorized for; nothing for a first-party sign-in.
+    package let binding: GrantBinding?
 
     package init(
         id: Identifier, sessionID: Identifier?, accountID: Identifier, clientUID: Identifier, clientID: Identifier, scope: ScopeSet,
         audiences: [Identifier], secret: Secret<[UInt8]>, rotation: RefreshRotation, createdAt: Instant, expiresAt: Instant,
-        isRevoked: Bool = false
+        isRevoked: Bool = false, isOffline: Bool = false, binding: GrantBinding? = nil
     ) {
+        self.isOffline = isOffline
+        self.binding = binding
         self.id = id
         self.sessionID = sessionID
         self.accountID = accountID

@@ -10,11 +10,18 @@ package struct RefreshPresentation: Sendable {
     package var idleLifetime: Duration
     /// How long the access token that follows will live: until then a revocation of this grant is kept.
     package var accessLifetime: Duration
+    /// Whether the token is used up. Where a profile forbids that, the same token stays valid and nothing is written but, at most hourly,
+    /// that it was used (FAPI 2.0 Security Profile §5.3.2.1).
+    package var rotates: Bool
+    /// How long a grant that outlives its session may last from its beginning.
+    package var offlineLifetime: Duration
 
     package init(
         grantID: Identifier, counter: Int64, clientID: Identifier, senderIsProved: Bool, windows: RefreshRotation.Windows,
-        idleLifetime: Duration, accessLifetime: Duration
+        idleLifetime: Duration, accessLifetime: Duration, rotates: Bool = true, offlineLifetime: Duration = .seconds(365 * 86_400)
     ) {
+        self.rotates = rotates
+        self.offlineLifetime = offlineLifetime
         self.grantID = grantID
         self.counter = counter
         self.clientID = clientID

@@ -49,6 +49,8 @@ package struct RefreshRotation: Sendable, Hashable {
         case rotated(Int64)
         /// The same successor as before; the row has not changed.
         case repeated(Int64)
+        /// The current token itself, where tokens are not used up; the row has not changed.
+        case kept(Int64)
         /// A new successor in the place of one that never arrived; the row has changed and must be written.
         case replaced(Int64)
         /// Somebody holds a token that was used up: revoke the grant.
@@ -59,9 +61,12 @@ package struct RefreshRotation: Sendable, Hashable {
 
     /// - Parameter senderIsProved: The client authenticated, or the token is bound to a key that it proved. Never an
     ///   address or a user agent.
-    package mutating func present(_ counter: Int64, at now: Instant, senderIsProved: Bool, windows: Windows) -> Outcome {
+    package mutating func present(
+        _ counter: Int64, at now: Instant, senderIsProved: Bool, windows: Windows, rotates: Bool = true
+    ) -> Outcome {
         if counter > current { return .aheadOfStore }
         if counter == current {
+            guard rotates else { return .kept(current) }
             predecessor = current
             current += 1
             advancedAt = now

@@ -1,7 +1,7 @@
 package import AuthCore
 package import Store
 
-private let columns = "id, username, email, password_hash, disabled, epoch, roles, managed_by, created_ms"
+let accountColumns = "id, username, email, password_hash, disabled, epoch, roles, managed_by, created_ms"
 
 extension SQLRow {
     /// The columns of `accounts` from `first` on.
@@ -17,13 +17,14 @@ extension SQLRow {
 extension SQLTransaction {
     /// The account, locked until the transaction ends: an invariant over several rows of an account first takes this.
     func lockedAccount(_ id: Identifier) throws(StoreError) -> Account? {
-        try query("SELECT \(columns) FROM accounts WHERE id = ?1\(dialect.lockingClause)", .id(id)).first?.account()
+        try query("SELECT \(accountColumns) FROM accounts WHERE id = ?1\(dialect.lockingClause)", .id(id)).first?.account()
     }
 
     /// The account of a grant, locked as by `lockedAccount`.
     func lockedAccount(ofGrant id: Identifier) throws(StoreError) -> Account? {
         try query(
-            "SELECT \(columns) FROM accounts WHERE id = (SELECT account_id FROM grants WHERE id = ?1)\(dialect.lockingClause)", .id(id)
+            "SELECT \(accountColumns) FROM accounts WHERE id = (SELECT account_id FROM grants WHERE id = ?1)\(dialect.lockingClause)",
+            .id(id)
         ).first?.account()
     }
 
@@ -75,6 +76,7 @@ extension SQLTransaction {
             if !Set(account.roles).isSubset(of: roles) { try raiseEpoch(ofAccount: id, at: now, margin: margin) }
         case .deleted:
             try endEverything(ofAccount: id, at: now, margin: margin)
+            try execute("DELETE FROM consents WHERE account_id = ?1", .id(id))
             try execute("DELETE FROM accounts WHERE id = ?1", .id(id))
         }
         return true
@@ -96,23 +98,26 @@ extension SQLStore {
 
     package func account(canonicalName: Identifier, canonicalEmail: Identifier?) async throws(StoreError) -> Account? {
         try await read { (transaction) throws(StoreError) in
-            if let row = try transaction.query("SELECT \(columns) FROM accounts WHERE canonical_username = ?1", .id(canonicalName)).first {
+            if let row = try transaction.query("SELECT \(accountColumns) FROM accounts WHERE canonical_username = ?1", .id(canonicalName))
+                .first
+            {
                 return try row.account()
             }
             guard let canonicalEmail else { return nil }
-            return try transaction.query("SELECT \(columns) FROM accounts WHERE canonical_email = ?1", .id(canonicalEmail)).first?.account()
+            return try transaction.query("SELECT \(accountColumns) FROM accounts WHERE canonical_email = ?1", .id(canonicalEmail)).first?
+                .account()
         }
     }
 
     package func account(id: Identifier) async throws(StoreError) -> Account? {
-        try await database.query("SELECT \(columns) FROM accounts WHERE id = ?1", [.id(id)]).first?.account()
+        try await database.query("SELECT \(accountColumns) FROM accounts WHERE id = ?1", [.id(id)]).first?.account()
     }
 
     package func accounts(after: Identifier?, limit: Int) async throws(StoreError) -> [Account] {
         try await read { (transaction) throws(StoreError) in
             var accounts: [Account] = []
             let rows = try transaction.query(
-                "SELECT \(columns) FROM accounts WHERE canonical_username > ?1 ORDER BY canonical_username LIMIT ?2",
+                "SELECT \(accountColumns) FROM accounts WHERE canonical_username > ?1 ORDER BY canonical_username LIMIT ?2",
                 .text(after?.text ?? ""), .int(Int64(min(max(limit, 1), 1_000)))
             )
             for row in rows { accounts.append(try row.account()) }

@@ -23,9 +23,11 @@ extension SQLTransaction {
     /// Ends one session: its row goes, its grants are revoked, both stand in the log.
     func endSession(_ id: Identifier, at now: Instant, margin: Duration) throws(StoreError) {
         let until = try tokensUntil("session_id", id, at: now) + margin
+        try queueLogouts(ofSession: id, at: now)
+        try execute("DELETE FROM browser_sessions WHERE session_id = ?1", .id(id))
         try execute("DELETE FROM sessions WHERE id = ?1", .id(id))
         revoke(RevocationRecord(kind: .session, id: id, until: until))
-        try revokeGrants("session_id", id, at: now, margin: margin)
+        try revokeGrants("is_offline = 0 AND session_id", id, at: now, margin: margin)
     }
 
     /// Ends every session and grant of an account and raises its epoch. The ids stand in the log one by one, because a
@@ -53,7 +55,7 @@ extension SQLTransaction {
     }
 
     /// A few rows that nothing can use any more.
-    fileprivate func forgetExpired(at now: Instant) throws(StoreError) {
+    func forgetExpired(at now: Instant) throws(StoreError) {
         // A grant stays as long as a token of it is out: from it a revocation learns how long it must be kept.
         try execute(
             "DELETE FROM grants WHERE id IN (SELECT id FROM grants WHERE expires_ms < ?1 AND token_until_ms < ?1 LIMIT ?2\(dialect.skipLockedClause))",
@@ -63,6 +65,7 @@ extension SQLTransaction {
             "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_ms < ?1 LIMIT ?2\(dialect.skipLockedClause))",
             .time(now), .int(SQLStore.cleanupBatch)
         )
+        try forgetParked(at: now)
         try execute(
             """
             DELETE FROM revocations WHERE kind <> 'key' AND sequence IN (
@@ -142,7 +145,7 @@ extension SQLStore {
 }
 
 extension SQLTransaction {
-    fileprivate func insert(_ session: Session) throws(StoreError) {
+    func insert(_ session: Session) throws(StoreError) {
         try execute(
             "INSERT INTO sessions (\(sessionColumns)) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             .id(session.id), .id(session.accountID), .id(session.clientID), .text(session.assurance.acr), .list(session.assurance.amr),

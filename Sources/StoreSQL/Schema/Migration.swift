@@ -18,7 +18,7 @@ package struct MigrationStep: Sendable, Equatable {
 }
 
 package enum Schema {
-    static let migrations: [Migration] = [initialSchema, storeVersions, nodes]
+    static let migrations: [Migration] = [initialSchema, storeVersions, nodes, authorizations]
 
     /// The newest schema that this program knows.
     package static var newest: Int64 { migrations.last?.number ?? 0 }

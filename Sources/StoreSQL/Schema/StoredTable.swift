@@ -84,11 +84,34 @@ extension Schema {
             columns: [
                 .text("id"), .text("session_id").optional, .text("account_id"), .text("client_uid"), .text("client_id"), .text("scope"),
                 .text("audiences"), .bytes("secret"), .int("refresh_current"), .int("refresh_predecessor"), .int("refresh_advanced_ms"),
-                .int("created_ms"), .int("expires_ms"), .int("token_until_ms"), .int("revoked_ms").optional,
+                .int("created_ms"), .int("expires_ms"), .int("token_until_ms"), .int("revoked_ms").optional, .int("is_offline"),
+                .int("code_until_ms").optional, .int("code_spent"), .text("binding").optional,
             ]),
         StoredTable(
             "revocations", key: "sequence",
             columns: [.int("sequence"), .text("kind"), .text("subject"), .int("epoch").optional, .int("until_ms")]),
+        StoredTable(
+            "browser_sessions", key: "cookie_hash",
+            columns: [.bytes("cookie_hash"), .text("session_id"), .text("account_id"), .int("expires_ms")]),
+        StoredTable(
+            "session_clients", key: "session_id", "client_id",
+            columns: [.text("session_id"), .text("client_id"), .int("expires_ms")]),
+        StoredTable(
+            "logouts", key: "id",
+            columns: [
+                .text("id"), .text("session_id"), .text("client_id"), .text("account_id"), .int("attempts"), .int("next_ms"),
+                .int("expires_ms"),
+            ]),
+        StoredTable(
+            "parked", key: "kind", "id",
+            columns: [.text("kind"), .text("id"), .text("client_id"), .text("value"), .int("version"), .int("expires_ms")]),
+        StoredTable("spent", key: "id", columns: [.text("id"), .int("expires_ms")]),
+        StoredTable(
+            "consents", key: "account_id", "client_uid",
+            columns: [
+                .text("account_id"), .text("client_uid"), .text("client_id"), .text("scope"), .text("details"), .int("granted_ms"),
+            ]),
+        StoredTable("registrations", key: "client_uid", columns: [.text("client_uid"), .bytes("token_hash"), .int("created_ms")]),
         StoredTable(
             "throttles", key: "name",
             columns: [.text("name"), .int("failures"), .int("window_ms"), .int("blocked_ms"), .int("touched_ms")]),
