@@ -20,6 +20,8 @@ package protocol Store: AccountStore, ThrottleStore, ClientStore, ResourceStore,
     func identity() async throws(StoreError) -> StoreIdentity
     /// Remembers the check value; nothing happens when one is there already.
     func claim(masterKeyCheck: [UInt8]) async throws(StoreError)
+    /// 32 random bytes that are made when they are first asked for, and stay as long as the store.
+    func lastingSecret(_ name: String) async throws(StoreError) -> [UInt8]
     /// Whether a write would succeed now.
     func probe() async throws(StoreError)
 }

@@ -11,6 +11,9 @@ package struct MasterKeys: Sendable {
         case grantTags = "grant tags"
         case clientSecrets = "client secrets"
         case storeCheck = "store check"
+        /// What browsers carry from step to step of an authorization.
+        case interactions = "interactions"
+        case forms = "forms"
     }
 
     package enum Failure: Error, Sendable, Equatable {

@@ -44,6 +44,8 @@ package final class SigningKeys: Sendable {
         case accessToken = "at+jwt"
         /// What the gateway hands to a service behind it for `identity: jwt`.
         case identity = "identity+jwt"
+        /// OpenID Connect Core §2.
+        case idToken = "JWT"
     }
 
     package static let settings = [

@@ -40,14 +40,16 @@ package struct APIError: Error, Sendable {
     package init(_ error: OAuthError, isTokenEndpoint: Bool = false) {
         let status =
             switch error.code {
-            case .invalidClient: 401
+            case .invalidClient, .invalidToken: 401
+            case .insufficientScope: 403
             case .invalidGrant: isTokenEndpoint ? 400 : 401
             case .temporarilyUnavailable: 503
             case .serverError: 500
-            case .invalidRequest, .unauthorizedClient, .invalidScope, .invalidTarget: 400
+            default: 400
             }
         self.init(status, error.code.rawValue, error.detail, reason: error.reason.rawValue)
         if status == 503 { headers = [("retry-after", "1")] }
+        if error.code == .invalidToken { headers = [("www-authenticate", "Bearer realm=\"gatehouse\", error=\"invalid_token\"")] }
         if error.code == .invalidClient { headers = [("www-authenticate", "Basic realm=\"gatehouse\"")] }
     }
 

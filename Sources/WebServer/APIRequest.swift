@@ -1,5 +1,6 @@
 package import AuthCore
 package import OAuthServer
+internal import Store
 
 /// A request that found its endpoint.
 package struct APIRequest: Sendable {
@@ -81,11 +82,11 @@ package struct APIRequest: Sendable {
             guard headers == 1, secret == nil, let header = facts.headers.single("authorization"),
                 let basic = BasicCredentials(header: header), id.map({ Identifier($0) == basic.clientID }) ?? true
             else { throw .invalidRequest("Authenticate the client in one way: HTTP Basic, or client_secret in the body.") }
-            return .secret(basic.clientID, basic.secret)
+            return .secret(basic.clientID, basic.secret, .secretBasic)
         }
         if let secret {
             guard let id else { throw .invalidRequest("client_secret needs a client_id.") }
-            return .secret(Identifier(id), Secret(secret))
+            return .secret(Identifier(id), Secret(secret), .secretPost)
         }
         return .named(id.map { Identifier($0) })
     }

@@ -38,6 +38,7 @@ final class Node: Sendable {
     let hashing: PasswordHashing
     let accounts: AccountService
     let firstParty: FirstPartyTokens
+    let oauth: OAuthServer
     var gateway: GatewayState { snapshots.gateway }
     let resources: ResourceLoader
     let signIn: PasswordSignIn
@@ -136,16 +137,27 @@ final class Node: Sendable {
         let snapshots = ResourceSnapshots(clients: ClientDirectory(secrets: clientSecrets), events: events, log: log)
         self.snapshots = snapshots
         later.value = snapshots
-        firstParty = FirstPartyTokens(
-            store: store, clients: ClientAuthentication(store: store, secrets: clientSecrets),
-            issuer: TokenIssuer(issuer: issuerID, accessLifetime: accessTTL, keys: keys, masterKeys: masterKeys, environment: environment),
-            masterKeys: masterKeys,
-            lifetimes: FirstPartyTokens.Lifetimes(
+        let issuer = TokenIssuer(
+            issuer: issuerID, accessLifetime: accessTTL,
+            subjects: SubjectIdentifiers(salt: Secret(try await store.lastingSecret("pairwise_salt"))), keys: keys, masterKeys: masterKeys,
+            environment: environment)
+        let refreshTokens = RefreshTokens(
+            store: store, issuer: issuer, masterKeys: masterKeys,
+            lifetimes: TokenLifetimes(
                 refreshIdle: settings.tokens.refreshTTL, session: try settings.resolved.duration("tokens.session_ttl"),
+                offline: try settings.resolved.duration("tokens.offline_ttl"), code: try settings.resolved.duration("tokens.code_ttl"),
                 windows: RefreshRotation.Windows(reuse: settings.tokens.refreshReuseWindow, retryMax: settings.tokens.refreshRetryMax)
             ),
-            catalogue: { [store] (version) throws(StoreError) in try await snapshots.catalogue(atLeast: version, from: store) }
-        )
+            policies: ScopePolicies(
+                issuer: issuerID,
+                catalogue: { [store] (version) throws(StoreError) in try await snapshots.catalogue(atLeast: version, from: store) }
+            ))
+        let clients = ClientAuthentication(store: store, secrets: clientSecrets)
+        firstParty = FirstPartyTokens(store: store, clients: clients, refreshTokens: refreshTokens)
+        oauth = OAuthServer(
+            OAuthServer.Parts(
+                store: store, clients: clients, tokens: refreshTokens, masterKeys: masterKeys, verifier: verifier,
+                environment: environment))
         resources = ResourceLoader(settings: settings, store: store, hashing: hashing, secrets: clientSecrets, environment: environment)
         let lockout = LockoutPolicy(
             freeAttempts: settings.lockout.freeAttempts, delay: settings.lockout.delay, delayMax: settings.lockout.delayMax,

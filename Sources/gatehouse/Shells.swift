@@ -43,7 +43,8 @@ struct Shells {
             [
                 LoginEndpoint(signIn: node.signIn, tokens: node.firstParty, log: log).endpoint,
                 RefreshEndpoint(tokens: node.firstParty, log: log).endpoint, OpenAPIEndpoint.endpoint,
-            ] + sessions.endpoints + AuthListener.hotRows(validate, keyDocument) + [events.row],
+            ] + OAuthEndpoints(server: node.oauth, own: own, log: log).endpoints + Shells.pages(node).endpoints + AssetEndpoints.endpoints
+                + sessions.endpoints + AuthListener.hotRows(validate, keyDocument) + [events.row],
             environment: environment, trustedProxies: node.settings.trustedProxies, log: log, observe: observe
         )
         let forwardAuth = ForwardAuthShell(node: node)
@@ -86,5 +87,15 @@ struct Shells {
         DataPlane.declare(metrics, node.verifier, node.environment)
         metrics.gauge("gatehouse_event_readers", "Readers of the event stream of revocations.") { Int64(node.events.readerCount) }
         metrics.gauge("gatehouse_password_hashes_waiting", "Password hashes that wait for a thread.") { Int64(node.hashing.queued) }
+    }
+}
+
+extension Shells {
+    fileprivate static func pages(_ node: Node) -> AuthorizePages {
+        let lifetime = node.firstParty.sessionLifetime
+        return AuthorizePages(
+            server: node.oauth, signIn: BrowserSignIn(signIn: node.signIn, store: node.store, lifetime: lifetime), store: node.store,
+            masterKeys: node.masterKeys,
+            cookies: BrowserCookies(isSecure: node.settings.issuer.isSecure, sessionLifetime: lifetime, environment: node.environment))
     }
 }

@@ -12,12 +12,22 @@ static const unsigned char openapi[] = {
 #embed "assets/openapi.json"
 };
 
+static const unsigned char style[] = {
+#embed "assets/pages/gatehouse.css"
+};
+
+static const unsigned char form_post[] = {
+#embed "assets/pages/form-post.js"
+};
+
 static const struct {
     const char *name;
     const unsigned char *bytes;
     size_t length;
 } assets[] = {
     {"openapi.json", openapi, sizeof openapi},
+    {"gatehouse.css", style, sizeof style},
+    {"form-post.js", form_post, sizeof form_post},
     {"common-passwords.txt", common_passwords, sizeof common_passwords},
 };
 

@@ -8,7 +8,7 @@ package enum PresentedClient: Sendable {
     /// Only a name, or none at all.
     case named(Identifier?)
     /// `client_secret_basic` or `client_secret_post` (RFC 6749 §2.3.1).
-    case secret(Identifier, Secret<String>)
+    case secret(Identifier, Secret<String>, ClientAuthenticationKind)
 }
 
 /// Client secrets as they are kept: HMAC-SHA-256 under a subkey of the master key.
@@ -42,6 +42,9 @@ package struct ClientAuthentication: Sendable {
     private let store: any ClientStore
     private let secrets: ClientSecrets
 
+    /// How clients can prove themselves here, for metadata.
+    package static let methods: [ClientAuthenticationKind] = [.none, .secretBasic, .secretPost]
+
     package init(store: any ClientStore, secrets: ClientSecrets) {
         self.store = store
         self.secrets = secrets
@@ -58,8 +61,15 @@ package struct ClientAuthentication: Sendable {
     /// A client that is what it says: public, or proved by its secret.
     package struct Proved: Sendable {
         package let client: Client
+        /// How; `none` for one that only named itself.
+        package let method: ClientAuthenticationKind
         /// Whether it proved itself, rather than only naming itself.
-        package let isProved: Bool
+        package var isProved: Bool { method != .none }
+
+        package init(client: Client, method: ClientAuthenticationKind) {
+            self.client = client
+            self.method = method
+        }
     }
 
     /// - Throws: `invalid_client` for an unknown, disabled or unproved one; the client is not told which.
@@ -68,22 +78,27 @@ package struct ClientAuthentication: Sendable {
         let id: Identifier
         switch presented {
         case .named(let name): id = name ?? Client.builtInID
-        case .secret(let name, _): id = name
+        case .secret(let name, _, _): id = name
         }
         let found: Client?
         do { found = try await store.client(id) } catch { throw OAuthError(storeError: error) }
-        guard case .secret(_, let secret) = presented else {
+        guard case .secret(_, let secret, let method) = presented else {
             guard let client = found else { throw OAuthError(.invalidClient, .clientUnknown, refusal) }
             if client.isDisabled { throw OAuthError(.invalidClient, .clientDisabled, refusal) }
             guard client.definition.isPublic else { throw OAuthError(.invalidClient, .clientSecretMissing, refusal) }
-            return Proved(client: client, isProved: false)
+            return Proved(client: client, method: .none)
         }
         // An unknown client costs the same HMAC as a known one (CA-13).
         let matches = secrets.matches(secret, found?.secretHashes ?? [[UInt8](repeating: 0, count: 32)])
         guard let client = found else { throw OAuthError(.invalidClient, .clientUnknown, refusal) }
         guard matches, !client.definition.isPublic else { throw OAuthError(.invalidClient, .clientSecretWrong, refusal) }
         if client.isDisabled { throw OAuthError(.invalidClient, .clientDisabled, refusal) }
-        return Proved(client: client, isProved: true)
+        // After the secret: whoever does not have it learns nothing of how it should have been sent.
+        guard client.policy.allows(method) else {
+            throw OAuthError(
+                .invalidClient, .authenticationMethodNotAllowed, "This client does not authenticate with \(method.rawValue).")
+        }
+        return Proved(client: client, method: method)
     }
 }
 

@@ -5,24 +5,35 @@ package import TokenKeys
 
 /// A refresh token: computed from the row of its grant, never stored (RFC 6749 §10.4).
 ///
-/// `ghr_` and base64url of: version, kind, grant id (16 bytes), counter (8), MAC (32), tag (8).
+/// `ghr_` (of an authorization code `ghc_`) and base64url of: version, kind, grant id (16 bytes), counter (8), MAC (32), tag (8).
 ///
 /// - The MAC covers kind, issuer, client, grant and counter under a key of the master key *and* a secret in the row: a
 ///   stolen database alone forges nothing, nor does a stolen key file. A token of one kind never passes for another.
 /// - The tag is a MAC under the master key alone, checked before any database read, so that noise costs nothing.
 package struct GrantCredential: Sendable, Equatable {
-    package enum Kind: UInt8, Sendable, CaseIterable { case refreshToken = 1 }
+    package enum Kind: UInt8, Sendable, CaseIterable {
+        case refreshToken = 1
+        /// RFC 6749 §4.1.2.
+        case authorizationCode = 2
+
+        fileprivate var prefix: String {
+            switch self {
+            case .refreshToken: "ghr_"
+            case .authorizationCode: "ghc_"
+            }
+        }
+    }
 
     package let kind: Kind
     package let grantID: Identifier
     package let counter: Int64
     private let mac: [UInt8]
 
-    private static let prefix = "ghr_"
+    private static let prefixBytes = 4
     private static let version: UInt8 = 1
     private static let byteCount = 1 + 1 + 16 + 8 + 32 + 8
 
-    /// The length of every refresh token, in bytes.
+    /// The length of every one, in bytes.
     package static let textBytes = 4 + (byteCount * 4 + 2) / 3
 
     /// Makes the text of a grant's token.
@@ -35,7 +46,7 @@ package struct GrantCredential: Sendable, Equatable {
         let credential = GrantCredential(kind: kind, grantID: grant.id, counter: counter, mac: [])
         bytes.append(contentsOf: credential.mac(grant: grant, issuer: issuer, keys: keys, key: 0))
         bytes.append(contentsOf: tag(of: bytes, keys: keys, key: 0))
-        return Secret(prefix + Base64URL.encode(bytes))
+        return Secret(kind.prefix + Base64URL.encode(bytes))
     }
 
     private init(kind: Kind, grantID: Identifier, counter: Int64, mac: [UInt8]) {
@@ -50,10 +61,9 @@ package struct GrantCredential: Sendable, Equatable {
     /// - Returns: Nothing when it is not one of ours, to the last bit; a cut or lengthened one included.
     package init?(_ text: Secret<String>, keys: MasterKeys) {
         let text = text.exposed.utf8
-        guard text.count == GrantCredential.textBytes, text.starts(with: GrantCredential.prefix.utf8),
-            let bytes = Base64URL.decode(Array(text.dropFirst(GrantCredential.prefix.utf8.count))),
+        guard text.count == GrantCredential.textBytes, let bytes = Base64URL.decode(Array(text.dropFirst(GrantCredential.prefixBytes))),
             bytes.count == GrantCredential.byteCount,
-            bytes[0] == GrantCredential.version, let kind = Kind(rawValue: bytes[1])
+            bytes[0] == GrantCredential.version, let kind = Kind(rawValue: bytes[1]), text.starts(with: kind.prefix.utf8)
         else { return nil }
         let tagStart = bytes.count - 8
         guard

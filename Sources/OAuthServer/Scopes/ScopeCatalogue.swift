@@ -38,6 +38,11 @@ package struct ScopeCatalogue: Sendable {
 
     package func owner(of scope: Identifier) -> Identifier? { owners[scope] }
 
+    /// Those of OpenID Connect and of the resources, in the order of their names; not Gatehouse's own.
+    package var allScopes: [Identifier] {
+        Array(ScopeCatalogue.identityScopes) + owners.filter { $0.value != ScopeCatalogue.ownResource }.map(\.key).sorted()
+    }
+
     package func isKnown(_ scope: Identifier) -> Bool { owners[scope] != nil || ScopeCatalogue.identityScopes.contains(scope) }
 
     package func isResource(_ id: Identifier) -> Bool { id == ScopeCatalogue.ownResource || resources[id] != nil }
@@ -79,10 +84,24 @@ package struct ScopePolicy: Sendable {
     package func grant(
         requested: ScopeSet?, audiences: [Identifier], roles: [Identifier], client: Client
     ) throws(OAuthError) -> GrantedAccess {
+        try grant(requested: requested, audiences: audiences, of: allowed(roles: roles, client: client))
+    }
+
+    /// What a client gets for itself (RFC 6749 §4.4). Scopes of people mean nothing for it.
+    ///
+    /// - Parameter requested: Nothing means: all that it may have, except Gatehouse's own.
+    package func grant(
+        requested: ScopeSet?, audiences: [Identifier], toItself client: Client
+    ) throws(OAuthError) -> GrantedAccess {
+        let people = ScopeCatalogue.identityScopes.union(ScopeSet([ScopeCatalogue.accountScope]))
+        let allowed = ScopeSet(client.definition.scopes.filter { catalogue.owner(of: $0) != nil }).subtracting(people)
+        return try grant(requested: requested, audiences: audiences, of: allowed)
+    }
+
+    private func grant(requested: ScopeSet?, audiences: [Identifier], of allowed: ScopeSet) throws(OAuthError) -> GrantedAccess {
         for audience in audiences where !catalogue.isResource(audience) {
             throw OAuthError(.invalidTarget, .audienceUnknown, "The audience \"\(audience)\" is no resource.")
         }
-        let allowed = self.allowed(roles: roles, client: client)
         var scope: ScopeSet
         if let requested {
             for name in requested where !catalogue.isKnown(name) {
@@ -92,9 +111,7 @@ package struct ScopePolicy: Sendable {
         } else {
             scope = ScopeSet(allowed.filter { catalogue.owner(of: $0).map { $0 != ScopeCatalogue.ownResource } ?? false })
         }
-        if !audiences.isEmpty {
-            scope = ScopeSet(scope.filter { name in catalogue.owner(of: name).map { audiences.contains($0) } ?? true })
-        }
+        if !audiences.isEmpty { scope = owned(by: audiences, of: scope) }
         if let requested, !requested.isEmpty, scope.isEmpty {
             throw OAuthError(.invalidScope, .scopeNotGranted, "None of the requested scopes is granted to this account and client.")
         }
@@ -107,9 +124,31 @@ package struct ScopePolicy: Sendable {
         return try access(scope: scope)
     }
 
+    /// The scopes that one of these resources owns, and those that none does.
+    private func owned(by audiences: [Identifier], of scope: ScopeSet) -> ScopeSet {
+        ScopeSet(scope.filter { name in catalogue.owner(of: name).map { audiences.contains($0) } ?? true })
+    }
+
     /// What a refresh gives: what the grant had, as far as it is still allowed. Narrowing shows here, widening never does.
     package func refreshed(scope: ScopeSet, roles: [Identifier], client: Client) throws(OAuthError) -> GrantedAccess {
         try access(scope: scope.intersection(allowed(roles: roles, client: client)))
+    }
+
+    /// The same for a part of it that was asked for (RFC 6749 §6, RFC 8707 §2.2).
+    ///
+    /// - Throws: `invalid_scope`, `invalid_target` for what the grant does not have: it can only shrink.
+    package func refreshed(
+        _ grant: Grant, requested: ScopeSet?, audiences: [Identifier], roles: [Identifier], client: Client
+    ) throws(OAuthError) -> GrantedAccess {
+        if let requested, !requested.isSubset(of: grant.scope) {
+            throw OAuthError(.invalidScope, .scopeNotGranted, "A scope was asked for that was not granted.")
+        }
+        var scope = (requested ?? grant.scope).intersection(allowed(roles: roles, client: client))
+        for audience in audiences where !grant.audiences.contains(audience) {
+            throw OAuthError(.invalidTarget, .audienceNotGranted, "The resource \"\(audience)\" was not granted.")
+        }
+        if !audiences.isEmpty { scope = owned(by: audiences, of: scope) }
+        return try access(scope: scope)
     }
 
     private func allowed(roles: [Identifier], client: Client) -> ScopeSet {
@@ -132,5 +171,23 @@ package struct ScopePolicy: Sendable {
             )
         }
         return GrantedAccess(scope: scope, audiences: owners.isEmpty ? [issuer] : owners)
+    }
+}
+
+/// The policy in force, from a state of the resources that is at least as new as a transaction has seen.
+package struct ScopePolicies: Sendable {
+    /// The scopes, roles and resources in force, from a state that is at least as new as this number.
+    package typealias CatalogueSource = @Sendable (_ version: Int64) async throws(StoreError) -> ScopeCatalogue
+
+    private let issuer: Identifier
+    private let catalogue: CatalogueSource
+
+    package init(issuer: Identifier, catalogue: @escaping CatalogueSource) {
+        self.issuer = issuer
+        self.catalogue = catalogue
+    }
+
+    package func policy(atLeast version: Int64) async throws(OAuthError) -> ScopePolicy {
+        do { return ScopePolicy(issuer: issuer, catalogue: try await catalogue(version)) } catch { throw OAuthError(storeError: error) }
     }
 }

@@ -5,75 +5,100 @@ package import TokenKeys
 /// What a client gets (RFC 6749 §5.1).
 package struct IssuedTokens: Sendable {
     package let accessToken: Secret<String>
+    /// `Bearer`, or `DPoP` for tokens that are bound to such a key (RFC 9449 §5).
+    package let tokenType: String
     package let expiresIn: Duration
     package let refreshToken: Secret<String>?
+    package let idToken: Secret<String>?
     package let scope: ScopeSet
     package let sessionID: Identifier?
+    package let issuedTokenType: String?
+    package let details: [JSONValue]
 }
 
-/// Signs access tokens (RFC 9068). Nothing else does.
+/// What a token says about whom; everything was read under the lock of the transaction that allowed it.
+package struct TokenSubject: Sendable {
+    package var client: Client
+    /// Nothing: the client itself.
+    package var account: Account?
+    package var grant: Grant?
+    package var assurance: SessionAssurance?
+    package var access: GrantedAccess
+    package var includesRoles: Bool
+    /// When the access token ends: never after its session, and as the store remembers it for revocations.
+    package var expiresAt: Instant
+    package var confirmation: Confirmation?
+    /// Who acts for the subject (RFC 8693 §4.1).
+    package var actor: JSONObject?
+    /// RFC 9396 §9.1.
+    package var details: [JSONValue] = []
+
+    package init(
+        client: Client, account: Account?, grant: Grant?, assurance: SessionAssurance?, access: GrantedAccess, includesRoles: Bool = false,
+        expiresAt: Instant
+    ) {
+        self.client = client
+        self.account = account
+        self.grant = grant
+        self.assurance = assurance
+        self.access = access
+        self.includesRoles = includesRoles
+        self.expiresAt = expiresAt
+        self.details = grant?.binding?.details ?? []
+    }
+}
+
+/// Signs tokens (RFC 9068, OpenID Connect Core §2). Nothing else does.
 package struct TokenIssuer: Sendable {
     package let issuer: Identifier
     package let accessLifetime: Duration
-    private let keys: SigningKeys
+    package let subjects: SubjectIdentifiers
+    let keys: SigningKeys
     private let masterKeys: MasterKeys
-    private let environment: Environment
+    let environment: Environment
 
-    package init(issuer: Identifier, accessLifetime: Duration, keys: SigningKeys, masterKeys: MasterKeys, environment: Environment) {
+    package init(
+        issuer: Identifier, accessLifetime: Duration, subjects: SubjectIdentifiers, keys: SigningKeys, masterKeys: MasterKeys,
+        environment: Environment
+    ) {
         self.issuer = issuer
         self.accessLifetime = accessLifetime
+        self.subjects = subjects
         self.keys = keys
         self.masterKeys = masterKeys
         self.environment = environment
     }
 
-    /// What a token says about whom; everything was read under the lock of the transaction that allowed it.
-    package struct Subject: Sendable {
-        package var account: Account
-        package var client: Client
-        package var grant: Grant
-        package var assurance: SessionAssurance
-        package var access: GrantedAccess
-        package var includesRoles: Bool
-        /// When the access token ends: never after its session, and as the store remembers it for revocations.
-        package var expiresAt: Instant
-
-        package init(
-            account: Account, client: Client, grant: Grant, assurance: SessionAssurance, access: GrantedAccess, includesRoles: Bool,
-            expiresAt: Instant
-        ) {
-            self.account = account
-            self.client = client
-            self.grant = grant
-            self.assurance = assurance
-            self.access = access
-            self.includesRoles = includesRoles
-            self.expiresAt = expiresAt
+    package func issue(_ authorization: TokenAuthorization, at now: Instant) async throws(OAuthError) -> IssuedTokens {
+        let subject = authorization.subject
+        let claims = try self.claims(subject, id: Base64URL.encode(environment.randomBytes(16)), at: now)
+        let accessToken = try sign(claims, as: .accessToken)
+        var refreshToken: Secret<String>?
+        if let counter = authorization.refreshCounter, let grant = subject.grant {
+            refreshToken = GrantCredential.make(.refreshToken, grant: grant, counter: counter, issuer: issuer, keys: masterKeys)
         }
-    }
-
-    /// - Parameter counter: Of the refresh token that goes with it; nothing when there is none.
-    package func issue(_ subject: Subject, counter: Int64?, at now: Instant) throws(OAuthError) -> IssuedTokens {
-        let claims = self.claims(subject, id: Base64URL.encode(environment.randomBytes(16)), at: now)
-        let accessToken: String
-        do { accessToken = try keys.sign(claims, as: .accessToken) } catch {
-            throw OAuthError(.temporarilyUnavailable, .signingUnavailable, "Tokens cannot be signed now. Try again soon.")
-        }
-        let refreshToken = counter.map {
-            GrantCredential.make(.refreshToken, grant: subject.grant, counter: $0, issuer: issuer, keys: masterKeys)
+        var idToken: Secret<String>?
+        if let request = authorization.idToken {
+            idToken = try await self.idToken(request, subject, accessToken: accessToken, at: now)
         }
         return IssuedTokens(
-            accessToken: Secret(accessToken), expiresIn: subject.expiresAt - now, refreshToken: refreshToken, scope: subject.access.scope,
-            sessionID: subject.grant.sessionID
-        )
+            accessToken: Secret(accessToken), tokenType: subject.confirmation?.kind == .jkt ? "DPoP" : "Bearer",
+            expiresIn: subject.expiresAt - now, refreshToken: refreshToken, idToken: idToken, scope: subject.access.scope,
+            sessionID: subject.grant?.sessionID, issuedTokenType: authorization.issuedTokenType, details: subject.details)
+    }
+
+    func sign(_ claims: [UInt8], as type: SigningKeys.TokenType) throws(OAuthError) -> String {
+        do { return try keys.sign(claims, as: type) } catch {
+            throw OAuthError(.temporarilyUnavailable, .signingUnavailable, "Tokens cannot be signed now. Try again soon.")
+        }
     }
 
     /// The claims of RFC 9068 §2.2 and our own `sid`, `gid`, `ver`.
-    private func claims(_ subject: Subject, id: String, at now: Instant) -> [UInt8] {
+    private func claims(_ subject: TokenSubject, id: String, at now: Instant) throws(OAuthError) -> [UInt8] {
         var json = JSONWriter()
         json.object {
             $0.member("iss", issuer.text)
-            $0.member("sub", subject.account.id.text)
+            $0.member("sub", subjects.identifier(of: subject.account, for: subject.client).text)
             if subject.access.audiences.count == 1 {
                 $0.member("aud", subject.access.audiences[0].text)
             } else {
@@ -84,16 +109,23 @@ package struct TokenIssuer: Sendable {
             $0.member("exp", subject.expiresAt.seconds)
             $0.member("jti", id)
             $0.member("scope", subject.access.scope.description)
-            $0.member("auth_time", subject.assurance.authenticatedAt.seconds)
-            $0.member("acr", subject.assurance.acr)
-            $0.member("amr", subject.assurance.amr)
-            if subject.includesRoles { $0.member("roles", subject.account.roles.map(\.text)) }
-            $0.member("sid", subject.grant.sessionID?.text)
-            $0.member("gid", subject.grant.id.text)
+            if let assurance = subject.assurance {
+                $0.member("auth_time", assurance.authenticatedAt.seconds)
+                $0.member("acr", assurance.acr)
+                $0.member("amr", assurance.amr)
+            }
+            if subject.includesRoles, let account = subject.account { $0.member("roles", account.roles.map(\.text)) }
+            $0.member("sid", subject.grant?.sessionID?.text)
+            $0.member("gid", subject.grant?.id.text)
             $0.array("ver") {
-                $0.value(subject.account.epoch)
+                $0.value(subject.account?.epoch ?? 0)
                 $0.value(subject.client.epoch)
             }
+            if let confirmation = subject.confirmation {
+                $0.member("cnf", .object(JSONObject([(confirmation.kind.rawValue, .string(confirmation.thumbprint))])))
+            }
+            if let actor = subject.actor { $0.member("act", .object(actor)) }
+            if !subject.details.isEmpty { $0.member("authorization_details", .array(subject.details)) }
         }
         return json.bytes
     }

@@ -55,6 +55,8 @@ package struct ClientMetadata: Sendable, Equatable {
     package var needsBoundCertificate = false
 
     // Policy; never by registration.
+    /// The resources that this client is: it may look into their tokens (RFC 7662).
+    package var servedResources: [String] = []
     /// The resources for which it may exchange tokens of others (RFC 8693); empty: for none.
     package var exchangeAudiences: [String] = []
     /// The clients whose tokens it may exchange; empty: only its own.

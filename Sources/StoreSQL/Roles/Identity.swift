@@ -27,6 +27,18 @@ extension SQLStore {
         }
     }
 
+    package func lastingSecret(_ name: String) async throws(StoreError) -> [UInt8] {
+        let made = environment.randomBytes(32)
+        return try await write { (transaction) throws(StoreError) in
+            let sql = "SELECT value FROM meta WHERE name = ?1"
+            if let row = try transaction.query(sql, .text(name)).first { return try row.blob(0) }
+            try transaction.execute(
+                "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO NOTHING", .text(name), .blob(made))
+            guard let row = try transaction.query(sql, .text(name)).first else { throw .corrupt("meta has no \(name)") }
+            return try row.blob(0)
+        }
+    }
+
     package func probe() async throws(StoreError) {
         try await write { (transaction) throws(StoreError) in
             // Writes the row as it is: proves that the database takes writes, and changes nothing.

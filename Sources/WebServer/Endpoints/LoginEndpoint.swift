@@ -99,11 +99,14 @@ enum TokenResponse {
         var json = JSONWriter()
         json.object {
             $0.member("access_token", issued.accessToken.exposed)
-            $0.member("token_type", "Bearer")
+            $0.member("token_type", issued.tokenType)
             $0.member("expires_in", issued.expiresIn.wholeSeconds)
             $0.member("refresh_token", issued.refreshToken?.exposed)
             $0.member("scope", issued.scope.description)
             $0.member("sid", issued.sessionID?.text)
+            $0.member("id_token", issued.idToken?.exposed)
+            $0.member("issued_token_type", issued.issuedTokenType)
+            if !issued.details.isEmpty { $0.member("authorization_details", .array(issued.details)) }
         }
         return .json(200, headers: [("pragma", "no-cache")], json.bytes)
     }

@@ -1,0 +1,87 @@
+package import AuthCore
+package import Store
+
+/// An authorization request whose client and target are proved, and which the steps fill in and check (RFC 6749 §4.1.1).
+package struct AuthorizationRequest: Sendable {
+    package let target: RedirectTarget
+    package let state: String?
+    package var responseMode: ResponseMode
+    /// The pushed request that it came from (RFC 9126).
+    package let pushedRequest: Identifier?
+
+    package var scope: ScopeSet?
+    package var resources: [Identifier] = []
+    package var codeChallenge: String?
+    package var nonce: String?
+    package var prompt: Set<Prompt> = []
+    package var maxAge: Duration?
+    package var acrValues: [String] = []
+    /// One of these is needed, not only wished for (OpenID Connect Core §5.5.1.1).
+    package var essentialACRValues: [String]?
+    package var claims: JSONObject?
+    package var loginHint: String?
+    package var uiLocales: [String] = []
+    /// Of the ID token that was sent as a hint.
+    package var hintedSubject: Identifier?
+    /// Of the DPoP key that the code is bound to (RFC 9449 §10).
+    package var confirmation: Confirmation?
+    package var details: [JSONValue] = []
+
+    package init(target: RedirectTarget, state: String?, responseMode: ResponseMode, pushedRequest: Identifier?) {
+        self.target = target
+        self.state = state
+        self.responseMode = responseMode
+        self.pushedRequest = pushedRequest
+    }
+
+    package var client: Client { target.client }
+    package var isOpenID: Bool { scope?.contains("openid") ?? false }
+}
+
+/// OpenID Connect Core §3.1.2.1.
+package enum Prompt: String, Sendable, CaseIterable {
+    case none, login, consent
+    case selectAccount = "select_account"
+}
+
+/// How an authorization response gets to the client.
+package enum ResponseMode: String, Sendable, CaseIterable {
+    /// OAuth 2.0 Multiple Response Types §2.1.
+    case query
+    /// OAuth 2.0 Form Post Response Mode.
+    case formPost = "form_post"
+}
+
+/// What goes back to the client (RFC 6749 §4.1.2, RFC 9207 §2).
+package struct AuthorizationResponse: Sendable {
+    package let target: RedirectTarget
+    package let mode: ResponseMode
+    package let parameters: [(name: String, value: String)]
+    /// Why it is a refusal; nothing when it is none.
+    package let refusal: OAuthError?
+
+    init(code: Secret<String>, to request: AuthorizationRequest, issuer: Identifier) {
+        target = request.target
+        mode = request.responseMode
+        refusal = nil
+        parameters = [("code", code.exposed)] + AuthorizationResponse.common(request, issuer)
+    }
+
+    init(_ error: OAuthError, to request: AuthorizationRequest, issuer: Identifier) {
+        target = request.target
+        mode = request.responseMode
+        refusal = error
+        parameters =
+            [("error", error.code.rawValue), ("error_description", error.detail)] + AuthorizationResponse.common(request, issuer)
+    }
+
+    private static func common(_ request: AuthorizationRequest, _ issuer: Identifier) -> [(name: String, value: String)] {
+        (request.state.map { [("state", $0)] } ?? []) + [("iss", issuer.text)]
+    }
+
+    /// The redirect URI with the parameters behind its own query, which stays as it is (RFC 6749 §3.1.2).
+    package var location: String {
+        let query = FormParameters(parameters).encoded
+        return target.uri + (target.uri.utf8.contains(UInt8(ascii: "?")) ? "&" : "?") + query
+    }
+}

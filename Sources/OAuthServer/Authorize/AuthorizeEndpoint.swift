@@ -1,0 +1,190 @@
+package import AuthCore
+package import Store
+package import TokenKeys
+
+/// What the browser gets.
+package enum AuthorizeOutcome: Sendable {
+    case signIn(InteractionPage, again: BrowserSession?)
+    case chooseAccount(InteractionPage, [BrowserSession])
+    case consent(InteractionPage, ConsentQuestion)
+    /// Back to the client.
+    case respond(AuthorizationResponse)
+    /// Nothing may go to a client.
+    case refused(OAuthError)
+}
+
+/// What every page on the way has in common.
+package struct InteractionPage: Sendable {
+    package let request: AuthorizationRequest
+    package let state: InteractionState
+}
+
+/// What somebody is asked to agree to.
+package struct ConsentQuestion: Sendable {
+    package let session: BrowserSession
+    package let access: GrantedAccess
+    package let details: [JSONValue]
+}
+
+/// The browser behind a request.
+package struct Browser: Sendable {
+    /// Live ones, the one used last first.
+    package let sessions: [BrowserSession]
+    package let source: String
+    package let traceID: String
+
+    package init(sessions: [BrowserSession], source: String, traceID: String) {
+        self.sessions = sessions
+        self.source = source
+        self.traceID = traceID
+    }
+}
+
+/// The authorization endpoint (RFC 6749 §3.1, OpenID Connect Core §3.1.2), without HTTP.
+package struct AuthorizeEndpoint: Sendable {
+    package typealias Stores = AuthorizationStore & ConsentStore
+
+    private let requests: AuthorizeRequests
+    private let store: any Stores
+    private let policies: ScopePolicies
+    private let issuer: TokenIssuer
+    private let masterKeys: MasterKeys
+    private let lifetimes: TokenLifetimes
+
+    package init(
+        requests: AuthorizeRequests, store: any Stores, policies: ScopePolicies, issuer: TokenIssuer, masterKeys: MasterKeys,
+        lifetimes: TokenLifetimes
+    ) {
+        self.requests = requests
+        self.store = store
+        self.policies = policies
+        self.issuer = issuer
+        self.masterKeys = masterKeys
+        self.lifetimes = lifetimes
+    }
+
+    /// A request comes in.
+    package func begin(_ parameters: FormParameters, _ browser: Browser, at now: Instant) async -> AuthorizeOutcome {
+        let id = Identifier(Base64URL.encode(issuer.environment.randomBytes(16)))
+        let state = InteractionState(query: parameters.encoded, id: id, startedAt: now)
+        return await proceed(state, browser, agreed: nil, at: now)
+    }
+
+    /// A step was done: decides anew.
+    ///
+    /// - Parameter agreed: What somebody answered on the consent page; nothing when this is no such answer.
+    package func proceed(
+        _ state: InteractionState, _ browser: Browser, agreed: Bool?, at now: Instant
+    ) async -> AuthorizeOutcome {
+        let proved: AuthorizeRequests.Proved
+        do { proved = try await requests.prove(try AuthorizeEndpoint.read(state.query), at: now) } catch { return .refused(error) }
+        do { return try await decide(try await requests.check(proved), state, browser, agreed: agreed, at: now) } catch {
+            return refuse(error, proved.request)
+        }
+    }
+
+    /// The person does not want to sign in.
+    package func cancel(_ state: InteractionState, at now: Instant) async -> AuthorizeOutcome {
+        do {
+            let proved = try await requests.prove(try AuthorizeEndpoint.read(state.query), at: now)
+            return refuse(OAuthError(.accessDenied, .deniedByUser, "The person did not sign in."), proved.request)
+        } catch { return .refused(error) }
+    }
+
+    private static func read(_ query: String) throws(OAuthError) -> FormParameters {
+        do { return try FormParameters(query.utf8) } catch { throw OAuthError(error) }
+    }
+
+    private func refuse(_ error: OAuthError, _ request: AuthorizationRequest) -> AuthorizeOutcome {
+        .respond(AuthorizationResponse(error, to: request, issuer: issuer.issuer))
+    }
+
+    private func decide(
+        _ request: AuthorizationRequest, _ state: InteractionState, _ browser: Browser, agreed: Bool?, at now: Instant
+    ) async throws(OAuthError) -> AuthorizeOutcome {
+        let facts = Interaction.Facts(sessions: browser.sessions, state: state, now: now)
+        let step = try Interaction.step(request, facts) { issuer.subjects.identifier(of: $0, for: request.client) }
+        let page = InteractionPage(request: request, state: state)
+        switch step {
+        case .signIn(let again): return .signIn(page, again: again)
+        case .chooseAccount: return .chooseAccount(page, browser.sessions)
+        case .signedIn(let session): return try await decide(page, session, browser, agreed: agreed, at: now)
+        }
+    }
+
+    /// Consent, and then the code.
+    private func decide(
+        _ page: InteractionPage, _ session: BrowserSession, _ browser: Browser, agreed: Bool?, at now: Instant
+    ) async throws(OAuthError) -> AuthorizeOutcome {
+        let request = page.request
+        let client = request.client
+        let policy = try await policies.policy(atLeast: 0)
+        var access = try policy.grant(
+            requested: request.scope ?? client.definition.scopes, audiences: request.resources, roles: session.account.roles,
+            client: client)
+        // Without it in the request a refresh token ends with the session (OpenID Connect Core §11).
+        if request.scope == nil { access.scope = access.scope.subtracting(ScopeSet(["offline_access"])) }
+        if agreed == false {
+            throw OAuthError(.accessDenied, .deniedByUser, "The person did not agree.")
+        }
+        var remembered: Consent?
+        if client.policy.asksForConsent {
+            do { remembered = try await store.consent(of: session.account.id, clientUID: client.uid) } catch {
+                throw OAuthError(storeError: error)
+            }
+            let isCovered = Interaction.isCovered(access, request.details, by: remembered) && !request.prompt.contains(.consent)
+            if agreed == nil, !isCovered {
+                if request.prompt.contains(.none) {
+                    throw OAuthError(.consentRequired, .consentNeeded, "The person has not agreed to this yet.")
+                }
+                var state = page.state
+                state.shown = access.scope
+                // The account that is shown is the one that agrees.
+                state.chosen = session.session.id
+                let question = ConsentQuestion(session: session, access: access, details: request.details)
+                return .consent(InteractionPage(request: request, state: state), question)
+            }
+        }
+        var given: Consent?
+        if agreed == true {
+            // What came to it since the page was shown was not agreed to.
+            access = try policy.refreshed(
+                scope: access.scope.intersection(page.state.shown ?? .none), roles: session.account.roles, client: client)
+            given = Consent(
+                accountID: session.account.id, clientUID: client.uid, clientID: client.id,
+                scope: access.scope.union(remembered?.scope ?? .none), details: request.details, grantedAt: now)
+        }
+        return .respond(try await authorize(request, session, access, given, browser, at: now))
+    }
+
+    private func authorize(
+        _ request: AuthorizationRequest, _ session: BrowserSession, _ access: GrantedAccess, _ consent: Consent?, _ browser: Browser,
+        at now: Instant
+    ) async throws(OAuthError) -> AuthorizationResponse {
+        var binding = GrantBinding(assurance: session.session.assurance)
+        binding.redirectURI = request.target.wasSent ? request.target.uri : nil
+        binding.codeChallenge = request.codeChallenge
+        binding.nonce = request.nonce
+        binding.claims = request.claims
+        binding.confirmation = request.confirmation
+        binding.details = request.details
+        var authorization = Authorization(
+            accountID: session.account.id, sessionID: session.session.id, client: request.client, access: (access.scope, access.audiences),
+            binding: binding, isOffline: access.scope.contains("offline_access"), codeLifetime: lifetimes.code)
+        authorization.pushedRequest = request.pushedRequest
+        authorization.consent = consent
+        let event = AuditEvent(
+            consent == nil ? .authorized : .consented, at: now, source: browser.source, reason: access.scope.description,
+            traceID: browser.traceID)
+        let outcome: AuthorizationOutcome
+        do { outcome = try await store.authorize(authorization, at: now, event: event) } catch { throw OAuthError(storeError: error) }
+        switch outcome {
+        case .authorized(let grant):
+            let code = GrantCredential.make(.authorizationCode, grant: grant, counter: 0, issuer: issuer.issuer, keys: masterKeys)
+            return AuthorizationResponse(code: code, to: request, issuer: issuer.issuer)
+        case .sessionEnded: throw OAuthError(.loginRequired, .signInNeeded, "The session has ended meanwhile.")
+        case .clientUnavailable: throw OAuthError(.unauthorizedClient, .clientDisabled, "The application is not available any more.")
+        case .requestSpent: throw OAuthError(.invalidRequestURI, .requestURISpent, "The pushed request was used before, or has expired.")
+        }
+    }
+}

@@ -1,0 +1,39 @@
+package import AuthCore
+internal import Store
+
+/// What the server says of itself (RFC 8414 §2, OpenID Connect Discovery §3): computed from the lists that the server is made of, so that
+/// what is advertised and what is served cannot differ.
+package struct ServerMetadata: Sendable {
+    /// Where each endpoint is, behind the issuer.
+    package enum Path {
+        package static let authorize = "/authorize"
+        package static let token = "/token"
+        package static let pushedRequests = "/par"
+        package static let introspection = "/introspect"
+        package static let revocation = "/revoke"
+        package static let userinfo = "/userinfo"
+        package static let keys = "/.well-known/jwks.json"
+    }
+
+    /// Members that a feature adds when it is there.
+    package private(set) var members: JSONObject
+
+    package init(issuer: Identifier) {
+        members = JSONObject([("issuer", .string(issuer.text))])
+        for (name, path) in [
+            ("authorization_endpoint", Path.authorize), ("token_endpoint", Path.token), ("jwks_uri", Path.keys),
+            ("userinfo_endpoint", Path.userinfo), ("introspection_endpoint", Path.introspection), ("revocation_endpoint", Path.revocation),
+            ("pushed_authorization_request_endpoint", Path.pushedRequests),
+        ] {
+            members[name] = .string(issuer.text + path)
+        }
+        members["authorization_response_iss_parameter_supported"] = .bool(true)
+    }
+
+    package mutating func list(_ name: String, _ values: some Sequence<String>) {
+        members[name] = .array(values.map { .string($0) })
+    }
+
+    package mutating func flag(_ name: String, _ value: Bool) { members[name] = .bool(value) }
+    package mutating func text(_ name: String, _ value: String) { members[name] = .string(value) }
+}

@@ -1,0 +1,110 @@
+package import AuthCore
+package import Store
+package import TokenKeys
+package import TokenVerification
+
+/// The OAuth server's table of contents: what each endpoint is made of, in order, with the RFC of each line. What is not in a list is not
+/// offered, and metadata is computed from the same lists.
+package struct OAuthServer: Sendable {
+    package typealias Stores = AccountStore & ClientStore & GrantStore & AuthorizationStore & ConsentStore & ParkedStore & SpentStore
+        & RevocationStore & AuditStore
+
+    /// What the server needs from outside.
+    package struct Parts: Sendable {
+        package var store: any Stores
+        package var clients: ClientAuthentication
+        package var tokens: RefreshTokens
+        package var masterKeys: MasterKeys
+        package var verifier: TokenVerifier
+        package var environment: Environment
+
+        package init(
+            store: any Stores, clients: ClientAuthentication, tokens: RefreshTokens, masterKeys: MasterKeys, verifier: TokenVerifier,
+            environment: Environment
+        ) {
+            self.store = store
+            self.clients = clients
+            self.tokens = tokens
+            self.masterKeys = masterKeys
+            self.verifier = verifier
+            self.environment = environment
+        }
+    }
+
+    package let authorize: AuthorizeEndpoint
+    package let token: TokenEndpoint
+    package let pushedRequests: PushedRequestEndpoint
+    package let introspection: IntrospectionEndpoint
+    package let revocation: RevocationEndpoint
+    package let userInfo: UserInfo
+    package let forms: FormTokens
+
+    private let issuer: Identifier
+    private let steps: [any AuthorizeStep]
+    private let policies: ScopePolicies
+
+    package init(_ parts: Parts) {
+        let (store, clients, tokens, environment) = (parts.store, parts.clients, parts.tokens, parts.environment)
+        let sender = SenderConstraint()
+        policies = tokens.policies
+        issuer = tokens.issuer.issuer
+
+        steps = [
+            ResponseTypeStep(),  // RFC 6749 §3.1.1, OAuth 2.1
+            ResponseModeStep(),  // OAuth 2.0 Multiple Response Types, Form Post
+            CodeChallengeStep(),  // RFC 7636
+            ScopeStep(policies: policies),  // RFC 6749 §3.3, RFC 8707
+            PromptStep(),  // OpenID Connect Core §3.1.2.1
+            MaxAgeStep(),
+            HintsStep(),
+            ClaimsStep(),  // OpenID Connect Core §5.5
+            DPoPKeyStep(),  // RFC 9449 §10
+        ]
+        let grants: [any TokenGrant] = [
+            AuthorizationCodeGrant(store: store, tokens: tokens, masterKeys: parts.masterKeys),  // RFC 6749 §4.1.3
+            RefreshTokenGrant(tokens: tokens),  // RFC 6749 §6
+            ClientCredentialsGrant(policies: policies, lifetime: tokens.issuer.accessLifetime),  // RFC 6749 §4.4
+        ]
+
+        let requests = AuthorizeRequests(clients: store, parked: store, steps: steps)
+        authorize = AuthorizeEndpoint(
+            requests: requests, store: store, policies: policies, issuer: tokens.issuer, masterKeys: parts.masterKeys,
+            lifetimes: tokens.lifetimes)
+        token = TokenEndpoint(clients: clients, grants: grants, sender: sender, issuer: tokens.issuer)
+        pushedRequests = PushedRequestEndpoint(
+            clients: clients, requests: requests, sender: sender, store: store, environment: environment)
+        introspection = IntrospectionEndpoint(clients: clients, verifier: parts.verifier, tokens: tokens, environment: environment)
+        revocation = RevocationEndpoint(
+            clients: clients, verifier: parts.verifier, tokens: tokens, store: store, environment: environment)
+        userInfo = UserInfo(store: store, subjects: tokens.issuer.subjects)
+        forms = FormTokens(keys: parts.masterKeys)
+    }
+
+    /// RFC 8414 §3.2 and OpenID Connect Discovery §4.2.
+    package func metadata() async throws(OAuthError) -> JSONObject {
+        var metadata = ServerMetadata(issuer: issuer)
+        let catalogue = try await policies.policy(atLeast: 0).catalogue
+        metadata.list("scopes_supported", catalogue.allScopes.map(\.text))
+        metadata.list("response_types_supported", ResponseTypeStep.types)
+        metadata.list("response_modes_supported", ResponseMode.allCases.map(\.rawValue))
+        metadata.list("grant_types_supported", token.grantTypes)
+        metadata.list("subject_types_supported", SubjectType.allCases.map(\.rawValue))
+        metadata.list("id_token_signing_alg_values_supported", tokenAlgorithms)
+        for endpoint in ["token", "introspection", "revocation"] {
+            metadata.list("\(endpoint)_endpoint_auth_methods_supported", ClientAuthentication.methods.map(\.rawValue))
+        }
+        metadata.list("code_challenge_methods_supported", CodeChallengeStep.methods)
+        metadata.list("prompt_values_supported", Prompt.allCases.map(\.rawValue))
+        metadata.list("claim_types_supported", ["normal"])
+        metadata.list(
+            "claims_supported", ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid"] + PersonClaims.names)
+        metadata.flag("claims_parameter_supported", true)
+        metadata.flag("request_parameter_supported", false)
+        metadata.flag("request_uri_parameter_supported", false)
+        metadata.flag("require_pushed_authorization_requests", false)
+        return metadata.members
+    }
+
+    /// What ID tokens can be signed with.
+    private var tokenAlgorithms: [String] { ["RS256"] }
+}

@@ -1,0 +1,71 @@
+package import AuthCore
+package import Store
+
+/// Pushed authorization requests (RFC 9126).
+package struct PushedRequestEndpoint: Sendable {
+    package struct Pushed: Sendable {
+        package let requestURI: String
+        package let expiresIn: Duration
+    }
+
+    /// §2.2: a short time, for the browser is sent here next.
+    package static let lifetime = Duration.seconds(300)
+    package static let prefix = "urn:ietf:params:oauth:request_uri:"
+
+    private let clients: ClientAuthentication
+    private let requests: AuthorizeRequests
+    private let sender: SenderConstraint
+    private let store: any ParkedStore
+    private let environment: Environment
+
+    package init(
+        clients: ClientAuthentication, requests: AuthorizeRequests, sender: SenderConstraint, store: any ParkedStore,
+        environment: Environment
+    ) {
+        self.clients = clients
+        self.requests = requests
+        self.sender = sender
+        self.store = store
+        self.environment = environment
+    }
+
+    /// What proves the client is no part of the request that is kept.
+    private static let credentials: [String] = ["client_secret", "client_assertion", "client_assertion_type"]
+
+    package func respond(to request: OAuthRequest) async throws(OAuthError) -> Pushed {
+        let client = try await clients.authenticate(PresentedClient(request)).client
+        guard request.parameters["request_uri"] == nil else {
+            throw OAuthError(.invalidRequest, .parameterInvalid, "A pushed request has no request_uri (RFC 9126 §2.1).")
+        }
+        guard client.definition.grants.contains(.authorizationCode) else {
+            throw OAuthError(.unauthorizedClient, .grantNotAllowed, "This client may not send people here.")
+        }
+        var kept = FormParameters(
+            request.parameters.members.filter { member in
+                !PushedRequestEndpoint.credentials.contains { $0.isSameBytes(as: member.name) }
+            })
+        try await requests.check(pushed: kept, of: client)
+        kept = try await bound(kept, request, client)
+        let id = Identifier(Base64URL.encode(environment.randomBytes(24)))
+        let record = Parked(
+            kind: .pushedRequest, id: id, clientID: client.id, value: JSONObject([("query", .string(kept.encoded))]),
+            // It is used up at the end of the way, so it stays as long as the way may take.
+            expiresAt: request.now + PushedRequestEndpoint.lifetime)
+        do { _ = try await store.park([record], at: request.now) } catch { throw OAuthError(storeError: error) }
+        return Pushed(requestURI: PushedRequestEndpoint.prefix + id.text, expiresIn: PushedRequestEndpoint.lifetime)
+    }
+
+    /// A proof that is sent with the request binds its code as `dpop_jkt` does (RFC 9449 §10.1); both must name one key.
+    private func bound(_ parameters: FormParameters, _ request: OAuthRequest, _ client: Client) async throws(OAuthError) -> FormParameters {
+        guard !request.proofs.isEmpty, let proved = try await sender.confirmation(of: request, client: client), proved.kind == .jkt else {
+            return parameters
+        }
+        if let named = parameters["dpop_jkt"] {
+            guard named.isSameBytes(as: proved.thumbprint) else {
+                throw OAuthError(.invalidDPoPProof, .senderKeyMismatch, "dpop_jkt names another key than the proof.")
+            }
+            return parameters
+        }
+        return FormParameters(parameters.members + [("dpop_jkt", proved.thumbprint)])
+    }
+}

@@ -1,0 +1,129 @@
+package import AuthCore
+package import Store
+package import TokenKeys
+
+/// How long things last.
+package struct TokenLifetimes: Sendable {
+    package var refreshIdle: Duration
+    package var session: Duration
+    package var offline: Duration
+    package var code: Duration
+    package var windows: RefreshRotation.Windows
+
+    package init(refreshIdle: Duration, session: Duration, offline: Duration, code: Duration, windows: RefreshRotation.Windows) {
+        self.refreshIdle = refreshIdle
+        self.session = session
+        self.offline = offline
+        self.code = code
+        self.windows = windows
+    }
+}
+
+/// Refresh tokens (RFC 6749 §6): what `/token/refresh` and `grant_type=refresh_token` share.
+package struct RefreshTokens: Sendable {
+    private let store: any GrantStore
+    package let issuer: TokenIssuer
+    private let masterKeys: MasterKeys
+    package let lifetimes: TokenLifetimes
+    package let policies: ScopePolicies
+
+    package init(
+        store: any GrantStore, issuer: TokenIssuer, masterKeys: MasterKeys, lifetimes: TokenLifetimes, policies: ScopePolicies
+    ) {
+        self.store = store
+        self.issuer = issuer
+        self.masterKeys = masterKeys
+        self.lifetimes = lifetimes
+        self.policies = policies
+    }
+
+    /// Checks a refresh token against its row, without using it up.
+    package func grant(of token: Secret<String>) async throws(OAuthError) -> (grant: Grant, credential: GrantCredential) {
+        guard let credential = GrantCredential(token, keys: masterKeys), credential.kind == .refreshToken else {
+            throw RefreshTokens.refusal(.refreshMalformed)
+        }
+        let found: Grant?
+        do { found = try await store.grant(credential.grantID) } catch { throw OAuthError(storeError: error) }
+        guard let grant = found else { throw RefreshTokens.refusal(.refreshGone) }
+        guard credential.isAuthentic(for: grant, issuer: issuer.issuer, keys: masterKeys) else {
+            throw RefreshTokens.refusal(.refreshForged)
+        }
+        return (grant, credential)
+    }
+
+    /// The grant of a token that `authorize` would accept now. Proves who is asking without using the token up.
+    package func liveGrant(of token: Secret<String>, at now: Instant) async throws(OAuthError) -> Grant {
+        let (grant, credential) = try await grant(of: token)
+        guard grant.isLive(at: now) else { throw RefreshTokens.refusal(.refreshGone) }
+        // On a copy: what a refresh would refuse proves nothing here either, and nothing is written.
+        var trial = grant.rotation
+        switch trial.present(credential.counter, at: now, senderIsProved: false, windows: lifetimes.windows) {
+        case .rotated, .repeated, .replaced, .kept: return grant
+        case .replayed: throw RefreshTokens.refusal(.refreshReplayed)
+        case .aheadOfStore: throw RefreshTokens.refusal(.storeRollbackDetected)
+        }
+    }
+
+    /// Uses a refresh token.
+    ///
+    /// - Parameters:
+    ///   - scope: A part of what was granted; nothing for all of it.
+    ///   - audiences: The same, by resource.
+    package func authorize(
+        _ token: Secret<String>, scope: ScopeSet? = nil, audiences: [Identifier] = [], _ context: TokenContext
+    ) async throws(OAuthError) -> TokenAuthorization {
+        let (grant, credential) = try await grant(of: token)
+        let client = context.client
+        // Before it is used up: a request that can give nothing harms nothing.
+        if let scope, !scope.isSubset(of: grant.scope) {
+            throw OAuthError(.invalidScope, .scopeNotGranted, "A scope was asked for that was not granted.")
+        }
+        let bound = grant.binding?.confirmation
+        if let bound, bound != context.confirmation { throw RefreshTokens.refusal(.senderKeyMismatch) }
+        let presentation = RefreshPresentation(
+            grantID: grant.id, counter: credential.counter, clientID: client.client.id, senderIsProved: client.isProved || bound != nil,
+            windows: lifetimes.windows, idleLifetime: lifetimes.refreshIdle, accessLifetime: issuer.accessLifetime,
+            rotates: client.client.policy.rotates(isSenderConstrained: context.confirmation != nil), offlineLifetime: lifetimes.offline
+        )
+        let event = AuditEvent(
+            .refreshReplayed, at: context.now, clientID: client.client.id, source: context.source,
+            reason: OAuthError.Reason.refreshReplayed.rawValue, traceID: context.traceID
+        )
+        let outcome: RefreshOutcome
+        do { outcome = try await store.refresh(presentation, at: context.now, event: event) } catch { throw OAuthError(storeError: error) }
+        failpoint("refresh.after_commit")
+        switch outcome {
+        case .refreshed(let refreshed):
+            return try await authorization(refreshed, scope: scope, audiences: audiences, context.confirmation)
+        case .gone: throw RefreshTokens.refusal(.refreshGone)
+        case .wrongClient: throw RefreshTokens.refusal(.refreshOfAnotherClient)
+        case .disabled: throw RefreshTokens.refusal(.refreshOfDisabled)
+        case .replayed: throw RefreshTokens.refusal(.refreshReplayed)
+        case .aheadOfStore: throw RefreshTokens.refusal(.storeRollbackDetected)
+        }
+    }
+
+    private func authorization(
+        _ refreshed: RefreshedGrant, scope: ScopeSet?, audiences: [Identifier], _ confirmation: Confirmation?
+    ) async throws(OAuthError) -> TokenAuthorization {
+        let policy = try await policies.policy(atLeast: refreshed.resourcesVersion)
+        let grant = refreshed.grant
+        let access = try policy.refreshed(
+            grant, requested: scope, audiences: audiences, roles: refreshed.account.roles, client: refreshed.client)
+        var subject = TokenSubject(
+            client: refreshed.client, account: refreshed.account, grant: grant, assurance: refreshed.assurance, access: access,
+            includesRoles: policy.catalogue.wantsRoles(access.audiences), expiresAt: refreshed.tokenExpiresAt
+        )
+        subject.confirmation = confirmation
+        // Without nonce (OpenID Connect Core §12.2).
+        let idToken = grant.binding.flatMap { binding in
+            access.scope.contains("openid") ? IDTokenRequest(nonce: nil, claims: binding.claims?["id_token"]?.object) : nil
+        }
+        return TokenAuthorization(subject: subject, refreshCounter: refreshed.successor, idToken: idToken)
+    }
+
+    /// One text for every refusal: whoever holds a wrong token learns nothing from it.
+    private static func refusal(_ reason: OAuthError.Reason) -> OAuthError {
+        OAuthError(.invalidGrant, reason, "The refresh token is not valid any more. Sign in again.")
+    }
+}

@@ -1,0 +1,41 @@
+package import AuthCore
+internal import Crypto
+package import Store
+
+/// The `sub` of tokens (OpenID Connect Core §8).
+package struct SubjectIdentifiers: Sendable {
+    /// Stays the same as long as the store: subjects of one sector may never change.
+    private let salt: Secret<[UInt8]>
+
+    package init(salt: Secret<[UInt8]>) { self.salt = salt }
+
+    /// - Parameter account: Nothing for a client's own tokens: their subject is the client (RFC 9068 §2.2).
+    package func identifier(of account: Account?, for client: Client) -> Identifier {
+        guard let account else { return client.id }
+        guard client.definition.metadata.subjectType == .pairwise, let sector = SubjectIdentifiers.sector(of: client.definition) else {
+            return account.id
+        }
+        return pairwise(account.id, sector: sector)
+    }
+
+    /// §8.1: nobody without the salt can tell which account it is, or that two sectors have the same one.
+    private func pairwise(_ account: Identifier, sector: String) -> Identifier {
+        var message = Array("pairwise".utf8) + [0]
+        message += Array(sector.utf8) + [0] + Array(account.text.utf8)
+        let code = HMAC<SHA256>.authenticationCode(for: message, using: SymmetricKey(data: salt.exposed))
+        return Identifier(Base64URL.encode(Array(code).prefix(24)))
+    }
+
+    /// The host of the sector identifier, or of its redirect targets; nothing when there is none, or more than one.
+    package static func sector(of definition: ClientDefinition) -> String? {
+        let uris = definition.metadata.sectorIdentifierURI.map { [$0] } ?? definition.redirectURIs
+        let hosts = Set(uris.compactMap { host(of: $0) }.map { Identifier($0) })
+        return hosts.count == 1 ? hosts.first?.text : nil
+    }
+
+    private static func host(of uri: String) -> String? {
+        guard let rest = uri.dropping(prefix: "https://") ?? uri.dropping(prefix: "http://") else { return nil }
+        let authority = rest.utf8.prefix { $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?") }
+        return HostAndPort.split(String(Substring(authority)))?.host
+    }
+}

@@ -1,0 +1,210 @@
+internal import Accounts
+package import AuthCore
+package import OAuthServer
+package import Store
+package import TokenKeys
+
+/// The authorization endpoint in a browser: pages, forms and cookies around `AuthorizeEndpoint`. Each form comes back here, changes what is
+/// stored, and the way is decided anew.
+package struct AuthorizePages: Sendable {
+    private let server: OAuthServer
+    private let signIn: BrowserSignIn
+    private let store: any BrowserSessionStore
+    private let masterKeys: MasterKeys
+    private let cookies: BrowserCookies
+
+    package init(
+        server: OAuthServer, signIn: BrowserSignIn, store: any BrowserSessionStore, masterKeys: MasterKeys, cookies: BrowserCookies
+    ) {
+        self.server = server
+        self.signIn = signIn
+        self.store = store
+        self.masterKeys = masterKeys
+        self.cookies = cookies
+    }
+
+    package static let resumePath = "/authorize/resume"
+
+    package var endpoints: [Endpoint] {
+        [
+            Endpoint("GET", ServerMetadata.Path.authorize) { (request) throws(APIError) in
+                await begin(request) { () throws(OAuthError) in try request.query() }
+            },
+            Endpoint("POST", ServerMetadata.Path.authorize) { (request) throws(APIError) in
+                await begin(request) { () throws(OAuthError) in try request.form() }
+            },
+            Endpoint("GET", AuthorizePages.resumePath) { (request) throws(APIError) in await resume(request) },
+            Endpoint("POST", "/sign-in") { (request) throws(APIError) in await signIn(request) },
+            Endpoint("POST", "/choose-account") { (request) throws(APIError) in await choose(request) },
+            Endpoint("POST", "/consent") { (request) throws(APIError) in await consent(request) },
+        ]
+    }
+
+    private func begin(_ request: APIRequest, _ read: () throws(OAuthError) -> FormParameters) async -> ResponseFacts {
+        do throws(OAuthError) {
+            let parameters = try read()
+            let browser = try await browser(request)
+            return page(await server.authorize.begin(parameters, browser, at: request.now), request)
+        } catch { return refused(error, request) }
+    }
+
+    /// After a form: what comes next is asked with GET, so that going back or reloading sends no form twice.
+    private func resume(_ request: APIRequest) async -> ResponseFacts {
+        do throws(OAuthError) {
+            let sealed = try request.query().required("interaction", bytesMax: 131_072)
+            let state = try InteractionState(sealed: sealed, masterKeys, at: request.now)
+            let browser = try await browser(request)
+            return page(await server.authorize.proceed(state, browser, agreed: nil, at: request.now), request)
+        } catch { return refused(error, request) }
+    }
+
+    private func signIn(_ request: APIRequest) async -> ResponseFacts {
+        do throws(OAuthError) {
+            let (form, state) = try guarded(request)
+            if form["cancel"] != nil { return page(await server.authorize.cancel(state, at: request.now), request) }
+            let username = form["username"] ?? ""
+            let held = cookies.sessions(request)
+            let outcome = try await signIn.signIn(
+                username: username, password: Secret(form["password"] ?? ""), clientID: nil, sessions: try await sessions(request),
+                request: request, cookie: cookies.newSession())
+            switch outcome {
+            case .signedIn(let session, let cookie, let renewed):
+                var state = state
+                state.signedIn = session.session.id
+                let others = held.filter { secret in !renewed.contains { $0.isSame(as: secret) } }
+                return try seeOther(state, headers: [cookies.header([cookie] + others)])
+            case .refused(let problem):
+                let browser = try await browser(request)
+                return page(
+                    await server.authorize.proceed(state, browser, agreed: nil, at: request.now), request, problem: problem,
+                    username: username)
+            }
+        } catch { return refused(error, request) }
+    }
+
+    private func choose(_ request: APIRequest) async -> ResponseFacts {
+        do throws(OAuthError) {
+            let (form, begun) = try guarded(request)
+            if form["cancel"] != nil { return page(await server.authorize.cancel(begun, at: request.now), request) }
+            var state = begun
+            if let id = form["session"] {
+                state.chosen = Identifier(id)
+            } else {
+                state.wantsAnother = true
+            }
+            return try seeOther(state)
+        } catch { return refused(error, request) }
+    }
+
+    private func consent(_ request: APIRequest) async -> ResponseFacts {
+        do throws(OAuthError) {
+            let (form, state) = try guarded(request)
+            guard state.shown != nil, let answer = form["answer"] else {
+                throw OAuthError(.invalidRequest, .formForeign, "This page does not belong to a sign-in that was begun here. Begin again.")
+            }
+            let browser = try await browser(request)
+            return page(
+                await server.authorize.proceed(state, browser, agreed: answer.isSameBytes(as: "allow"), at: request.now), request)
+        } catch { return refused(error, request) }
+    }
+}
+
+extension AuthorizePages {
+    /// A live session of this browser, and the secret that stands for it.
+    package struct HeldSession: Sendable {
+        package let session: BrowserSession
+        package let secret: Secret<String>
+    }
+
+    private func sessions(_ request: APIRequest) async throws(OAuthError) -> [HeldSession] {
+        var sessions: [HeldSession] = []
+        for secret in cookies.sessions(request) {
+            let found: BrowserSession?
+            do { found = try await store.browserSession(cookieHash: BrowserCookies.hash(secret), at: request.now) } catch {
+                throw OAuthError(storeError: error)
+            }
+            if let found { sessions.append(HeldSession(session: found, secret: secret)) }
+        }
+        return sessions
+    }
+
+    private func browser(_ request: APIRequest) async throws(OAuthError) -> Browser {
+        Browser(sessions: try await sessions(request).map(\.session), source: request.source, traceID: request.traceID)
+    }
+
+    /// The form, when it was made for this browser and sent from a page of ours (CK-05, CK-06).
+    private func guarded(_ request: APIRequest) throws(OAuthError) -> (FormParameters, InteractionState) {
+        let foreign = OAuthError(.invalidRequest, .formForeign, "This page does not belong to a sign-in that was begun here. Begin again.")
+        if let site = request.facts.headers.text("sec-fetch-site"), !["same-origin", "none"].contains(where: { $0.isSameBytes(as: site) }) {
+            throw foreign
+        }
+        let form = try request.form()
+        let state = try InteractionState(sealed: try form.required("interaction", bytesMax: 131_072), masterKeys, at: request.now)
+        guard let browser = cookies.knownBrowser(request), let token = form["form"],
+            server.forms.isGood(token, state.id, browser: browser)
+        else { throw foreign }
+        return (form, state)
+    }
+
+    private func seeOther(
+        _ state: InteractionState, headers: [(name: String, value: String)] = []
+    ) throws(OAuthError) -> ResponseFacts {
+        let location = "\(AuthorizePages.resumePath)?interaction=\(try state.sealed(masterKeys))"
+        return Page.redirect(location, headers: headers)
+    }
+
+    private func page(
+        _ outcome: AuthorizeOutcome, _ request: APIRequest, problem: String? = nil, username: String? = nil
+    ) -> ResponseFacts {
+        switch outcome {
+        case .signIn(let page, let again):
+            return form(page, request) { form in
+                SignInPage(
+                    form: form, client: page.request.client, account: again?.account,
+                    username: username ?? again?.account.username ?? page.request.loginHint, problem: problem
+                ).render()
+            }
+        case .chooseAccount(let page, let sessions):
+            return form(page, request) { form in
+                ChooseAccountPage(form: form, client: page.request.client, sessions: sessions).render()
+            }
+        case .consent(let page, let question):
+            return form(page, request) { form in ConsentPage(form: form, client: page.request.client, question: question).render() }
+        case .respond(let response): return respond(response)
+        case .refused(let error): return refused(error, request)
+        }
+    }
+
+    private func form(
+        _ page: InteractionPage, _ request: APIRequest, _ render: (FormPart) -> Page
+    ) -> ResponseFacts {
+        let browser = cookies.browser(request)
+        do throws(OAuthError) {
+            let part = FormPart(
+                interaction: try page.state.sealed(masterKeys), token: server.forms.token(page.state.id, browser: browser.secret))
+            return render(part).response(
+                200, formTargets: [page.request.target.policySource], headers: browser.header.map { [$0] } ?? [])
+        } catch { return refused(error, request) }
+    }
+
+    private func respond(_ response: AuthorizationResponse) -> ResponseFacts {
+        switch response.mode {
+        case .query: return Page.redirect(response.location)
+        case .formPost: return FormPostPage(response: response).render().response(200, formTargets: [response.target.policySource])
+        }
+    }
+
+    private func refused(_ error: OAuthError, _ request: APIRequest) -> ResponseFacts {
+        let status = error.code == .temporarilyUnavailable ? 503 : error.code == .serverError ? 500 : 400
+        var response = ErrorPage(error: error, traceID: request.traceID).render().response(status)
+        if status == 503 { response.headers.append(("retry-after", "1")) }
+        return response
+    }
+}
+
+extension APIRequest {
+    /// The parameters of the query.
+    func query() throws(OAuthError) -> FormParameters {
+        do { return try FormParameters(facts.query ?? []) } catch { throw OAuthError(error) }
+    }
+}

@@ -1,0 +1,115 @@
+package import AuthCore
+package import OAuthServer
+internal import Store
+internal import TokenVerification
+
+/// The endpoints that clients call themselves: token, pushed requests, introspection, revocation, userinfo, metadata.
+package struct OAuthEndpoints: Sendable {
+    private let server: OAuthServer
+    private let own: OwnToken
+    private let log: Log
+
+    package init(server: OAuthServer, own: OwnToken, log: Log) {
+        self.server = server
+        self.own = own
+        self.log = log
+    }
+
+    package var endpoints: [Endpoint] {
+        [
+            Endpoint("POST", ServerMetadata.Path.token) { (request) throws(APIError) in try await token(request) },
+            Endpoint("POST", ServerMetadata.Path.pushedRequests) { (request) throws(APIError) in try await push(request) },
+            Endpoint("POST", ServerMetadata.Path.introspection) { (request) throws(APIError) in try await introspect(request) },
+            Endpoint("POST", ServerMetadata.Path.revocation) { (request) throws(APIError) in try await revoke(request) },
+            Endpoint("GET", ServerMetadata.Path.userinfo) { (request) throws(APIError) in try await userInfo(request) },
+            Endpoint("POST", ServerMetadata.Path.userinfo) { (request) throws(APIError) in try await userInfo(request) },
+            Endpoint("GET", "/.well-known/openid-configuration") { (request) throws(APIError) in try await metadata() },
+            Endpoint("GET", "/.well-known/oauth-authorization-server") { (request) throws(APIError) in try await metadata() },
+        ]
+    }
+
+    private func token(_ request: APIRequest) async throws(APIError) -> ResponseFacts {
+        do {
+            let asked = try request.oauth()
+            let issued = try await server.token.respond(to: asked)
+            log(
+                .info, "tokens_issued",
+                [
+                    ("by", asked.parameters["grant_type"] ?? ""), ("client", asked.parameters["client_id"] ?? ""),
+                    ("sid", issued.sessionID?.text ?? ""), ("trace_id", request.traceID),
+                ])
+            return TokenResponse.make(issued)
+        } catch { throw APIError(error, isTokenEndpoint: true) }
+    }
+
+    private func push(_ request: APIRequest) async throws(APIError) -> ResponseFacts {
+        do {
+            let pushed = try await server.pushedRequests.respond(to: try request.oauth())
+            var json = JSONWriter()
+            json.object {
+                $0.member("request_uri", pushed.requestURI)
+                $0.member("expires_in", pushed.expiresIn.wholeSeconds)
+            }
+            return .json(201, json.bytes)
+        } catch { throw APIError(error, isTokenEndpoint: true) }
+    }
+
+    private func introspect(_ request: APIRequest) async throws(APIError) -> ResponseFacts {
+        do {
+            let answer = try await server.introspection.respond(to: try request.oauth())
+            return .json(200, JSONValue.object(answer.members).encoded)
+        } catch { throw APIError(error, isTokenEndpoint: true) }
+    }
+
+    private func revoke(_ request: APIRequest) async throws(APIError) -> ResponseFacts {
+        do {
+            try await server.revocation.respond(to: try request.oauth())
+            return ResponseFacts(status: 200, headers: [("cache-control", "no-store")])
+        } catch { throw APIError(error, isTokenEndpoint: true) }
+    }
+
+    private func userInfo(_ request: APIRequest) async throws(APIError) -> ResponseFacts {
+        guard let bearer = try request.bearer() else {
+            throw APIError(
+                401, "invalid_token", "Send a bearer token.", reason: "token_missing",
+                headers: [("www-authenticate", "Bearer realm=\"gatehouse\"")])
+        }
+        let token = try own.accessToken(bearer, audience: .any, scope: ScopeSet(["openid"]))
+        do {
+            let (_, members) = try await server.userInfo.claims(of: token)
+            return .json(200, JSONValue.object(members).encoded)
+        } catch { throw APIError(error) }
+    }
+
+    private func metadata() async throws(APIError) -> ResponseFacts {
+        do {
+            let members = try await server.metadata()
+            return ResponseFacts(
+                status: 200,
+                headers: [
+                    ("content-type", "application/json"), ("cache-control", "public, max-age=300"), ("access-control-allow-origin", "*"),
+                ], body: JSONValue.object(members).encoded)
+        } catch { throw APIError(error) }
+    }
+}
+
+extension APIRequest {
+    /// The parameters of a form in the body, never those of the query (RFC 6749 §3.2).
+    package func form() throws(OAuthError) -> FormParameters {
+        guard facts.headers.count("content-type") == 1, let type = facts.headers.single("content-type") else {
+            throw OAuthError(.invalidRequest, .parameterMalformed, "Send the request as application/x-www-form-urlencoded.")
+        }
+        let essence = type.prefix { $0 != UInt8(ascii: ";") }.map(lowercasedASCII).filter { $0 != 0x20 && $0 != 0x09 }
+        guard essence.elementsEqual("application/x-www-form-urlencoded".utf8) else {
+            throw OAuthError(.invalidRequest, .parameterMalformed, "Send the request as application/x-www-form-urlencoded.")
+        }
+        do { return try FormParameters(body) } catch { throw OAuthError(error) }
+    }
+
+    /// The request as the OAuth server sees it.
+    package func oauth() throws(OAuthError) -> OAuthRequest {
+        OAuthRequest(
+            parameters: try form(), authorizations: facts.headers.all("authorization").map { Array($0) },
+            proofs: facts.headers.all("dpop").map { Array($0) }, now: now, source: source, agent: agent, traceID: traceID)
+    }
+}
