@@ -48,4 +48,11 @@ public enum SystemThread {
         #endif
         return true
     }
+
+    /// What `body` gives, from a thread of its own; nothing when the system gives no thread.
+    public static func value<Output: Sendable>(of body: @escaping @Sendable () -> Output) async -> Output? {
+        await withCheckedContinuation { continuation in
+            if !start({ continuation.resume(returning: body()) }) { continuation.resume(returning: nil) }
+        }
+    }
 }

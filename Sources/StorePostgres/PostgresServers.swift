@@ -1,5 +1,5 @@
 package import AuthCore
-package import Store
+internal import Store
 internal import Synchronization
 
 /// Which history of the database a server tells.
@@ -66,9 +66,4 @@ package final class PostgresServers: Sendable {
         guard let best else { throw .unavailable(problems.joined(separator: "; ")) }
         return best
     }
-
-    /// Whether a server can be used. Opens a connection and closes it.
-    ///
-    /// - Throws: As `connect`.
-    package func check() throws(StoreError) { _ = try connect() }
 }

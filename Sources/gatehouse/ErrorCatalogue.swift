@@ -108,7 +108,10 @@ enum ErrorCatalogue {
                 "client_required", "`/validate` or the event stream wants a confidential client.",
                 "HTTP Basic; for `/validate` see `validate.require_client`."
             ),
-            ("not_ready", "The gateway has not been told its routes yet.", "Look for `control_plane_lost` in its log."),
+            (
+                "not_ready", "The node does not have yet what it answers from: since its start no database or auth node has told it.",
+                "`/health/ready` says why; in the log `storage_awaited` or `control_plane_lost`."
+            ),
             (
                 "too_many_readers", "The event stream has as many readers as it takes, of this client or of all.",
                 "Look for readers that leak."

@@ -10,7 +10,7 @@ enum MasterKeyFile {
         _ setting: ServerSettings.MasterKeys, store: any Store, environment: Environment, log: Log
     ) async throws(StartFailure) -> MasterKeys {
         let identity: StoreIdentity
-        do { identity = try await store.identity() } catch { throw StartFailure("the store cannot be read: \(error)") }
+        do { identity = try await store.identity() } catch { throw StartFailure("the store cannot be read", error) }
         let keys: MasterKeys
         switch setting {
         case .keys(let secrets):
@@ -30,7 +30,7 @@ enum MasterKeyFile {
             do {
                 try await store.claim(masterKeyCheck: keys.check(of: identity.id))
                 check = try await store.identity().masterKeyCheck
-            } catch { throw StartFailure("the store cannot be written: \(error)") }
+            } catch { throw StartFailure("the store cannot be written", error) }
         }
         guard let check, keys.made(check: check, of: identity.id) else {
             throw StartFailure("the store was made with another master key than the one in master_keys. Nothing was changed")
@@ -45,11 +45,4 @@ enum MasterKeyFile {
         }
         do { return try MasterKeys([Secret(key)]) } catch { throw StartFailure("the master key cannot be made") }
     }
-}
-
-/// Why the server does not start, in one sentence for the operator.
-struct StartFailure: Error, CustomStringConvertible {
-    let description: String
-
-    init(_ description: String) { self.description = description }
 }

@@ -17,7 +17,7 @@ final class Node: Sendable {
     let settings: ServerSettings
     let environment: Environment
     let log: Log
-    let metrics = Metrics()
+    let metrics: Metrics
     let database: any SQLDatabase
     /// The connection behind `followed`; on SQLite the same database.
     let followedDatabase: any SQLDatabase
@@ -59,31 +59,56 @@ final class Node: Sendable {
     /// The keys of every target, beside those of the server itself.
     static let moreKeys = FirstPartyTokens.settings + SigningKeys.settings
 
-    /// Opens the store and reads what must be there before the first request.
+    /// Opens the store and reads what must be there before the first request. Nothing is left open when it throws.
     ///
     /// - Throws: `StartFailure` with one sentence for the operator.
-    static func open(_ settings: ServerSettings, environment: Environment, log: Log) async throws(StartFailure) -> Node {
+    static func open(
+        _ settings: ServerSettings, environment: Environment, log: Log, metrics: Metrics = Metrics()
+    ) async throws(StartFailure) -> Node {
         do {
-            let opened = try openDatabase(settings, environment)
-            let node = try await Node(settings, opened, environment: environment, log: log)
-            // Before the keys are read: from now on nobody uses a key that this node does not know.
-            try await node.presence?.tell(node.store, keysVersion: nil)
-            try await node.keys.maintain()
-            try await node.reload()
-            try await node.follow()
+            let opened = try await openDatabase(settings, environment)
+            let node: Node
+            do { node = try await Node(settings, opened, environment: environment, log: log, metrics: metrics) } catch {
+                await opened.close()
+                throw error
+            }
+            do {
+                // Before the keys are read: from now on nobody uses a key that this node does not know.
+                try await node.presence?.tell(node.store, keysVersion: nil)
+                try await node.keys.maintain()
+                try await node.reload()
+                try await node.follow()
+            } catch {
+                await node.abandon()
+                throw error
+            }
             return node
-        } catch let failure as StartFailure { throw failure } catch StoreError.unusable(let message) { throw StartFailure(message) } catch {
-            throw StartFailure("the store cannot be used: \(StoreError.sentence(error))")
-        }
+        } catch { throw StartFailure(opening: error) }
     }
 
-    private struct Opened {
+    /// Ends a node that never served, so that another try can be made in the same process. A store that is a file is left as it is: such
+    /// a process ends.
+    func abandon() async {
+        guard sharesItsStore else { return }
+        hashing.stop()
+        await leave()
+        await close()
+    }
+
+    private struct Opened: Sendable {
         let database: any SQLDatabase
         let followed: any SQLDatabase
         let wake: FeedWake
+        var isShared = false
+
+        func close() async {
+            guard isShared else { return }
+            await database.close()
+            await followed.close()
+        }
     }
 
-    private static func openDatabase(_ settings: ServerSettings, _ environment: Environment) throws(StoreError) -> Opened {
+    private static func openDatabase(_ settings: ServerSettings, _ environment: Environment) async throws(StoreError) -> Opened {
         switch settings.storage {
         case .sqlite(let path):
             Files.makeFolder(of: path)
@@ -91,17 +116,30 @@ final class Node: Sendable {
             return Opened(database: database, followed: database, wake: FeedWake(interval: FeedFollower.interval, listener: nil))
         case .postgres(let uri):
             let servers = PostgresServers(PostgresLocation(uri), uptime: environment.uptime)
-            let database = try PostgresDatabase(servers, connections: settings.storageConnections)
-            let followed = try PostgresDatabase(servers, connections: 1)
+            // libpq blocks for as long as nobody answers.
+            let opened = await SystemThread.value {
+                Result { () throws(StoreError) in
+                    let database = try PostgresDatabase(servers, connections: settings.storageConnections)
+                    do throws(StoreError) { return (database, try PostgresDatabase(servers, connections: 1)) } catch {
+                        database.closeSoon()
+                        throw error
+                    }
+                }
+            }
+            guard let opened else { throw .unavailable("the system gives no threads") }
+            let (database, followed) = try opened.get()
             let direct =
                 settings.storageListen.map { PostgresServers(PostgresLocation($0), uptime: environment.uptime) }
                 ?? (servers.isPooled ? nil : servers)
             let interval = direct == nil ? FeedFollower.pollInterval : FeedFollower.interval
-            return Opened(database: database, followed: followed, wake: FeedWake(interval: interval, listener: direct))
+            return Opened(
+                database: database, followed: followed, wake: FeedWake(interval: interval, listener: direct), isShared: true)
         }
     }
 
-    private init(_ settings: ServerSettings, _ opened: Opened, environment: Environment, log: Log) async throws {
+    private init(
+        _ settings: ServerSettings, _ opened: Opened, environment: Environment, log: Log, metrics: Metrics
+    ) async throws {
         let database = opened.database
         wake = opened.wake
         let issuerID = Identifier(settings.issuer.text)
@@ -164,12 +202,17 @@ final class Node: Sendable {
             failuresMax: settings.lockout.failuresMax
         )
         signIn = PasswordSignIn(store: store, hashing: hashing, lockout: lockout, log: log)
-        let isShared = if case .postgres = settings.storage { true } else { false }
-        presence = isShared ? NodePresence(settings, environment: environment, log: log) : nil
+        presence = opened.isShared ? NodePresence(settings, environment: environment, log: log) : nil
         self.settings = settings
         self.environment = environment
         self.log = log
+        self.metrics = metrics
         self.database = database
+    }
+
+    /// Nobody waits for this node any more; when that cannot be said, its row runs out.
+    func leave() async {
+        if let presence { try? await store.leave(presence.id) }  // as above
     }
 
     /// Lets go of the store, last of all.

@@ -9,6 +9,7 @@ import ProxyServer
 import Settings
 import Store
 import StoreSQL
+import Synchronization
 import TokenVerification
 import WebServer
 
@@ -26,39 +27,74 @@ final class Server: Sendable {
 
     private let parts: Parts
     private let servers: [(name: String, server: EdgeServer, tls: EdgeTLS?)]
-    private let proxy: ProxyResponder?
+    private let fronts: Fronts?
+    private let behind: Mutex<Behind>
     private let group: MultiThreadedEventLoopGroup
-    /// Closes what the listeners worked with.
-    private let finish: @Sendable () async -> Void
 
     private init(
-        parts: Parts, servers: [(name: String, server: EdgeServer, tls: EdgeTLS?)], proxy: ProxyResponder?,
-        group: MultiThreadedEventLoopGroup, finish: @escaping @Sendable () async -> Void
+        parts: Parts, servers: [(name: String, server: EdgeServer, tls: EdgeTLS?)], fronts: Fronts? = nil, behind: Behind,
+        group: MultiThreadedEventLoopGroup
     ) {
         self.parts = parts
         self.servers = servers
-        self.proxy = proxy
+        self.fronts = fronts
+        self.behind = Mutex(behind)
         self.group = group
-        self.finish = finish
+    }
+
+    /// What stands behind the listeners, and is closed after them.
+    private struct Behind: Sendable {
+        var proxy: ProxyResponder?
+        var finish: @Sendable () async -> Void = {}
+    }
+
+    /// What the listeners of a node with a database answer with: until there is a node, that there is none.
+    private struct Fronts: Sendable {
+        let auth: LateResponder
+        let gateway: LateResponder
+        let admin: LateResponder
+        let control: LateResponder
+
+        init(_ start: ColdStart) {
+            auth = LateResponder(first: start.listener())
+            gateway = LateResponder(first: start.listener())
+            admin = LateResponder(first: start.listener(pages: true))
+            control = LateResponder(first: start.listener(pages: true))
+        }
+
+        func install(_ node: Node, _ group: any EventLoopGroup) throws(StartFailure) -> Behind {
+            let shells = Shells(node: node)
+            var proxy: ProxyResponder?
+            if node.settings.roles.contains(.gateway) {
+                do { proxy = try shells.gateway(group) } catch { throw StartFailure("\(error)") }
+            }
+            auth.install(shells.auth)
+            if let proxy { gateway.install(proxy) }
+            admin.install(shells.admin)
+            control.install(shells.control)
+            return Behind(proxy: proxy) {
+                node.hashing.stop()
+                await node.leave()
+                await node.close()
+            }
+        }
     }
 
     /// Opens every listener of a node with a database, or none.
-    static func start(_ node: Node, files: FileBudget) async throws(StartFailure) -> Server {
+    ///
+    /// - Parameter node: What they answer with; without one they say that they wait for it, until `install`.
+    static func start(_ start: ColdStart, files: FileBudget, node: Node?) async throws(StartFailure) -> Server {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: ProcessEnvironment.processorCount)
-        let shells = Shells(node: node)
-        let parts = Parts(settings: node.settings, environment: node.environment, log: node.log, metrics: node.metrics)
-        let listeners = node.settings.listeners
-        var plan: [Plan] = [("auth", listeners.auth, shells.auth, files.wide)]
-        var proxy: ProxyResponder?
-        if node.settings.roles.contains(.gateway) {
-            do { proxy = try shells.gateway(group) } catch { throw StartFailure("\(error)") }
-            if let proxy { plan.append(("gateway", listeners.gateway, proxy, files.wide)) }
-        }
-        plan.append(("admin", listeners.admin, shells.admin, files.narrow))
+        let (parts, fronts) = (start.parts, Fronts(start))
+        let behind = try node.map { (node) throws(StartFailure) in try fronts.install(node, group) } ?? Behind()
+        let listeners = parts.settings.listeners
+        var plan: [Plan] = [("auth", listeners.auth, fronts.auth, files.wide)]
+        if parts.settings.roles.contains(.gateway) { plan.append(("gateway", listeners.gateway, fronts.gateway, files.wide)) }
+        plan.append(("admin", listeners.admin, fronts.admin, files.narrow))
         var servers = try await open(plan, parts, group)
         Files.makeFolder(of: listeners.controlPath)
         do {
-            let core = EdgeCore(responder: shells.control, limits: files.narrow, environment: node.environment)
+            let core = EdgeCore(responder: fronts.control, limits: files.narrow, environment: parts.environment)
             let control = try await EdgeServer.start(.unix(path: listeners.controlPath), core: core, group: group)
             servers.append(("control", control, nil))
         } catch {
@@ -66,12 +102,13 @@ final class Server: Sendable {
             throw StartFailure("\(error)")
         }
         tell(servers, parts)
-        return Server(parts: parts, servers: servers, proxy: proxy, group: group) {
-            node.hashing.stop()
-            // Nobody waits for this node any more; when it cannot be said, its row runs out.
-            if let presence = node.presence { try? await node.store.leave(presence.id) }
-            await node.close()
-        }
+        return Server(parts: parts, servers: servers, fronts: fronts, behind: behind, group: group)
+    }
+
+    /// Answers with `node` from now on.
+    func install(_ node: Node) throws(StartFailure) {
+        guard let behind = try fronts?.install(node, group) else { return }
+        self.behind.withLock { $0 = behind }
     }
 
     /// Opens every listener of a gateway without a database, or none.
@@ -87,7 +124,7 @@ final class Server: Sendable {
         ]
         let servers = try await open(plan, parts, group)
         tell(servers, parts)
-        return Server(parts: parts, servers: servers, proxy: proxy, group: group) { await node.stop() }
+        return Server(parts: parts, servers: servers, behind: Behind(proxy: proxy) { await node.stop() }, group: group)
     }
 
     private static func open(
@@ -145,17 +182,29 @@ final class Server: Sendable {
         }
     }
 
+    /// Reads certificates again whenever their files change, until the task is cancelled.
+    func watchCertificates() async {
+        let files = parts.settings.listeners.certificateFiles
+        var versions = files.map(Files.version)
+        while !Task.isCancelled {
+            try? await Task.sleep(for: .seconds(1))  // ends early when cancelled
+            let newVersions = files.map(Files.version)
+            if newVersions != versions { reloadCertificates() }
+            versions = newVersions
+        }
+    }
+
     /// Stops accepting and lets requests in hand finish.
     func drain() async {
         await withTaskGroup(of: Void.self) { tasks in
             for (_, server, _) in servers { tasks.addTask { [parts] in await server.shutdown(within: parts.settings.drain) } }
         }
-        await proxy?.close()
+        await behind.withLock { $0.proxy }?.close()
     }
 
     /// Closes what the listeners worked with: the store, if there is one. After `drain`.
     func close() async {
-        await finish()
+        await behind.withLock { $0.finish }()
         // Nothing is left to fail: every connection is closed.
         try? await group.shutdownGracefully()
     }

@@ -5,7 +5,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// Two servers, one of them the standby of the other, and real programs on both (RELIABILITY R-4a, R-4c, R-19, R-20).
+/// Two servers, one of them the standby of the other, and real programs on both (RELIABILITY R-4a, R-4c, R-19).
 @Suite("PostgreSQL fails over", .serialized)
 struct FailoverTests {
     /// A folder of a program that knows the servers in this order.
@@ -208,49 +208,5 @@ struct FailoverTests {
         // Nobody is logged out for it: the one before still works.
         #expect(refresh(first.refresh, at: program)?.status == 200)
         for server in [primary, standby] { server.kill() }
-    }
-
-    @Test("a program that starts before its database waits for it, and one that waits too long for the right to write says so (R-20)")
-    func start() async throws { try await onThread { try self.checkStart() } }
-
-    private func checkStart() throws {
-        let server = try PostgresServer(port: 5_442)
-        server.kill()
-        let folder = try folder([server], key: Program.newKey())
-        Thread.detachNewThread {
-            let log = folder.appendingPathComponent("log.jsonl")
-            // When the program has said that it waits.
-            for _ in 0..<1_000 {
-                if (try? String(contentsOf: log, encoding: .utf8))?.contains("storage_awaited") == true { break }
-                usleep(10_000)
-            }
-            do { try server.start() } catch { Issue.record("the server did not start: \(error)") }
-        }
-        let program = try Program(folder: folder)
-        #expect(login(program) != nil)
-        program.kill(SIGTERM)
-        server.kill()
-        // One that waits ends at once when it is told to.
-        let waiting = Process()
-        waiting.executableURL = Program.binary
-        waiting.arguments = ["serve", "--config", folder.appendingPathComponent("gatehouse.yaml").path]
-        waiting.environment = [:]
-        waiting.currentDirectoryURL = folder
-        let errors = Pipe()
-        waiting.standardError = errors
-        try waiting.run()
-        var told = ""
-        while !told.contains("storage_awaited"), waiting.isRunning {
-            told += String(decoding: errors.fileHandleForReading.availableData, as: UTF8.self)
-        }
-        waiting.terminate()
-        waiting.waitUntilExit()
-        #expect(waiting.terminationReason == .uncaughtSignal && waiting.terminationStatus == SIGTERM)
-        // What waiting does not cure is said at once.
-        let storage = folder.appendingPathComponent("storage")
-        try Data("postgres://gatehouse:secret-password@[::1/db".utf8).write(to: storage)
-        let refused = try Program.run(["serve", "--config", folder.appendingPathComponent("gatehouse.yaml").path], in: folder)
-        #expect(refused.status != 0)
-        #expect(refused.errors.contains("storage") && !(refused.errors + refused.output).contains("secret-password"), "\(refused.errors)")
     }
 }

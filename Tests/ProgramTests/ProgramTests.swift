@@ -93,6 +93,35 @@ struct ProgramTests {
         }
     }
 
+    @Test(
+        "a decision late in a drain is as good as any: revocations are followed until the last request is answered", .timeLimit(.minutes(1))
+    )
+    func lateInDrain() async throws { try await onThread { try self.checkLateInDrain() } }
+
+    private func checkLateInDrain() throws {
+        let folder = try Program.newFolder()
+        let settings = Program.settings + "\nrevocations: {max_staleness: 1s}\n"
+        try Data(settings.utf8).write(to: folder.appendingPathComponent("gatehouse.yaml"))
+        let program = try Program(folder: folder)
+        let login = program.send("POST", "/login", #"{"username":"alice","password":"correct-horse-battery"}"#)
+        let body = "{\"token\":\"\(try #require(login?.json["access_token"]?.string))\"}"
+        let connection = try #require(Socket.connected(to: program.authPort))
+        let head =
+            "POST /validate HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: \(body.utf8.count)\r\n\r\n"
+        // In hand, but not decided before its last byte is there.
+        let (first, rest) = (Array((head + body).utf8.dropLast()), Array(body.utf8.suffix(1)))
+        #expect(first.withUnsafeBytes { send(connection, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) } == first.count)
+        try wait { program.metric("gatehouse_auth_connections_open") >= 1 }
+        program.signal(SIGTERM)
+        try wait { program.log.contains(#""event":"draining""#) }
+        // What is to be seen is that this time, three times the bound, makes no difference.
+        usleep(3_000_000)
+        #expect(program.isRunning)
+        let answer = Socket.exchange(rest, on: connection)
+        #expect(answer.flatMap(Program.parse)?.json["valid"]?.bool == true, "\(String(decoding: answer ?? [], as: UTF8.self))")
+        #expect(program.waitUntilExit() == 0)
+    }
+
     @Test("SIGTERM under load: each connection that is made gets its answer (R-14)", .timeLimit(.minutes(5)))
     func drainUnderLoad() async throws { try await onThread { try self.checkDrainUnderLoad() } }
 

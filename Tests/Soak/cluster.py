@@ -1,7 +1,9 @@
 """R-3 and R-23: several nodes on one PostgreSQL."""
 
 import base64
+import glob
 import http.client
+import importlib
 import json
 import os
 import random
@@ -9,13 +11,14 @@ import secrets
 import signal
 import socket
 import struct
+import sys
 import tempfile
 import threading
 import time
 
 import clock
 from load import People
-from node import Broken, Client, Cut, Node, Refused, quantile
+from node import ROOT, Broken, Client, Cut, Node, Refused, quantile
 from postgres import Postgres
 
 REVOCATIONS = 10_000
@@ -226,6 +229,51 @@ def refused_not(node, tokens):
 
 CACHE_SECONDS = 3
 SKEW_SECONDS = 30
+# Tokens that one service still has: the oldest are checked until they have expired.
+TOKENS_KEPT = 12
+
+
+class Service:
+    """A service that checks tokens with PyJWT and joserfc, by a set of keys that it keeps for as long as it may, and no longer."""
+
+    def __init__(self):
+        self.libraries = libraries()
+        self.tokens, self.verified, self.failed = [], 0, []
+        self.jwt_keys, self.joserfc_keys = {}, None
+
+    def keep_keys(self, document):
+        jwt, jwk, _ = self.libraries
+        self.jwt_keys = {key.key_id: key for key in jwt.PyJWKSet.from_dict(document).keys}
+        self.joserfc_keys = jwk.KeySet.import_key_set(document)
+
+    def verify(self):
+        """Checks every token that it has; one that expires is let go of."""
+        jwt, _, joserfc = self.libraries
+        for token in list(self.tokens):
+            # A token's times are those of the node that made it, whose clock may be wrong by that much.
+            expected = {"algorithms": ["ES256"], "audience": "orders", "issuer": "http://localhost:8080", "leeway": SKEW_SECONDS + 5}
+            try:
+                key = self.jwt_keys[jwt.get_unverified_header(token)["kid"]]
+                claims = jwt.decode(token, key, **expected)
+                if joserfc.decode(token, self.joserfc_keys, algorithms=["ES256"]).claims != claims:
+                    self.failed.append("the two libraries read different claims")
+            except jwt.ExpiredSignatureError:
+                self.tokens.remove(token)
+                continue
+            except Exception as error:  # Whatever a library says, the token was good.
+                self.failed.append(repr(error))
+            self.verified += 1
+        del self.tokens[:-TOKENS_KEPT]
+
+
+def libraries():
+    """PyJWT, and joserfc's keys and tokens, of the environment that the other tests have."""
+    places = glob.glob(os.path.join(ROOT, ".tools/venv/lib/python3*/site-packages"))
+    sys.path += [place for place in places if place not in sys.path]
+    try:
+        return importlib.import_module("jwt"), importlib.import_module("joserfc.jwk"), importlib.import_module("joserfc.jwt")
+    except ImportError as error:
+        raise Broken(f"{error}: scripts/setup test installs it") from error
 
 
 class Verifier(threading.Thread):
@@ -235,6 +283,7 @@ class Verifier(threading.Thread):
         super().__init__(daemon=True)
         self.nodes, self.stop, self.random = nodes, stop, random.Random(seed)
         self.tokens, self.unknown, self.refused, self.keys = 0, [], [], set()
+        self.service = Service()
 
     def run(self):
         published, fetched_at, refresh = set(), None, None
@@ -249,6 +298,7 @@ class Verifier(threading.Thread):
                     if status != 200:
                         continue
                     published, fetched_at = {key["kid"] for key in document["keys"]}, asked_at
+                    self.service.keep_keys(document)
                 with source.client(timeout=5) as client:
                     if refresh is None:
                         status, answer = client.call("POST", "/login", {"username": "alice", "password": "correct-horse-battery"})
@@ -266,6 +316,8 @@ class Verifier(threading.Thread):
                     self.keys.add(kid)
                     if kid not in published:
                         self.unknown.append(kid)
+                    self.service.tokens.append(access)
+                    self.service.verify()
                 with judge.client(timeout=5) as client:
                     status, answer = client.call("POST", "/validate", {"token": access})
                 if status == 200 and not answer["valid"] and answer["reason"] in ("unknown_key", "bad_signature", "not_yet_valid"):
@@ -290,24 +342,25 @@ revocations: {{max_staleness: 2s}}"""
             with open(os.path.join(cluster.nodes[0].folder, "data/master.key"), encoding="ascii") as file:
                 adapt(skewed, cluster.postgres.uri, file.read(), settings)
             skewed.launch()
-            wait_until_live(skewed)
-            with skewed.client("admin") as client:
-                status, health = client.call("GET", "/health/ready")
-            if status != 503 or "ahead" not in health["parts"]["clock"]:
-                raise Broken(f"a node with a wrong clock is ready: {health}")
+            wait_until_ahead(skewed)
             return rotate(cluster, minutes)
 
 
-def wait_until_live(node):
-    limit = time.monotonic() + 30
+def wait_until_ahead(node):
+    """Until a node whose clock is wrong has its database and says so; it never becomes ready."""
+    limit, health = time.monotonic() + 30, None
     while time.monotonic() < limit:
         try:
             with node.client("admin") as client:
-                if client.call("GET", "/health/live")[0] == 200:
-                    return
+                status, health = client.call("GET", "/health/ready")
         except (Cut, Refused):
-            time.sleep(0.02)
-    raise Broken("a node did not start")
+            status = 0
+        if status == 200:
+            raise Broken(f"a node with a wrong clock is ready: {health}")
+        if status == 503 and "ahead" in health["parts"].get("clock", ""):
+            return
+        time.sleep(0.02)
+    raise Broken(f"a node with a wrong clock does not say so: {health}")
 
 
 def rotate(cluster, minutes):
@@ -315,7 +368,8 @@ def rotate(cluster, minutes):
     verifiers = [Verifier(cluster.nodes, stop, seed) for seed in range(6)]
     for verifier in verifiers:
         verifier.start()
-    chance, ends_at, problems = random.Random(3), time.monotonic() + max(20, minutes * 60), []
+    began = time.monotonic()
+    chance, ends_at, problems = random.Random(3), began + max(20, minutes * 60), []
     while time.monotonic() < ends_at:
         time.sleep(1)
         node = chance.choice(cluster.nodes[:2])
@@ -340,7 +394,10 @@ def rotate(cluster, minutes):
     used = set().union(*(verifier.keys for verifier in verifiers))
     unknown = [kid for verifier in verifiers for kid in verifier.unknown]
     refused = [reason for verifier in verifiers for reason in verifier.refused]
-    held = not (unknown or refused or problems) and tokens > 100 and rotations >= 2 and len(used) > 2
+    verified = sum(verifier.service.verified for verifier in verifiers)
+    failed = [text for verifier in verifiers for text in verifier.service.failed]
+    held = not (unknown or refused or failed or problems) and tokens > 100 and rotations >= 2 and len(used) > 2 and verified > 5 * tokens
     figures = (f"{tokens} tokens under {len(used)} keys, {rotations} rotations, {kills} nodes killed; {len(unknown)} under a key that a good "
-               f"cache did not have, {len(refused)} refused by another node")
-    return held, figures, problems + unknown[:5] + refused[:5]
+               f"cache did not have, {len(refused)} refused by another node; {verified} checks by PyJWT and joserfc "
+               f"({verified / (time.monotonic() - began):.0f}/s), {len(failed)} failed")
+    return held, figures, problems + unknown[:5] + refused[:5] + failed[:5]

@@ -69,14 +69,18 @@ class Postgres:
 
     def follow(self, primary):
         """Becomes a standby of `primary`, by streaming replication, whatever it was before."""
+        self.back_up(primary, "-R")
+        self.start()
+
+    def back_up(self, server, *options):
+        """Its data are a backup of `server` from now on, whatever they were before; it does not run."""
         self.kill()
         shutil.rmtree(self.data, ignore_errors=True)
         subprocess.run(
-            [f"{self.programs}/pg_basebackup", "-h", primary.folder, "-U", "gatehouse", "-D", self.data, "-R", "-X", "stream",
-             "--checkpoint=fast"],
+            [f"{self.programs}/pg_basebackup", "-h", server.folder, "-U", "gatehouse", "-D", self.data, "-X", "stream", "--checkpoint=fast",
+             *options],
             check=True, capture_output=True, preexec_fn=self._run_as_user, cwd="/",
         )
-        self.start()
 
     def promote(self):
         """Ends the following; returns when it takes writes."""

@@ -4,9 +4,6 @@ import Glibc
 import HTTPEdge
 import Settings
 import Store
-import StorePostgres
-import TokenKeys
-import TokenVerification
 
 /// `gatehouse serve`: from settings to a running server, and from SIGTERM to a clean end.
 enum ServeCommand {
@@ -15,7 +12,6 @@ enum ServeCommand {
         let environment = Environment.live
         let log = LogWriter.make(isForPeople: settings.logging.isForPeople, level: settings.logging.level, environment: environment)
         for warning in warnings { log(.warning, "setting", [("message", warning)]) }
-        try await awaitDatabase(settings, environment, log)
         // Before anything is opened: a signal that comes while the server starts is kept, and ends it in order once it runs.
         let signals = Signals()
         let files = FileBudget.raised()
@@ -27,56 +23,16 @@ enum ServeCommand {
             return try await ServeGateway(settings: settings, environment: environment, log: log).run(files, signals)
         }
         try checkMode(of: settings)
-        let node = try await Node.open(settings, environment: environment, log: log)
-        try await applyAtStart(node)
-        let server = try await Server.start(node, files: files)
-        log(.info, "ready", [("issuer", settings.issuer.text), ("version", VersionCommand.version)])
-        await withTaskGroup(of: Void.self) { tasks in
-            tasks.addTask { await Upkeep(node: node, server: server).run() }
-            for await signal in signals.events {
-                if signal == SIGHUP {
-                    server.reloadCertificates()
-                    await reapply(node)
-                } else {
-                    log(.info, "draining", [("signal", String(signal))])
-                    break
-                }
-            }
-            // The log of revocations is followed until the last request is answered.
-            await server.drain()
-            tasks.cancelAll()
-        }
-        await server.close()
-        log(.info, "stopped")
-        LogWriter.flush()
-        return 0
-    }
-
-    /// How long a start waits for a PostgreSQL that does not answer.
-    static let databaseWaitMax = Duration.seconds(30)
-
-    /// Waits until PostgreSQL answers: it may be starting on the same machine, or failing over. Whoever ends the program meanwhile does so
-    /// at once, for nothing is open yet.
-    private static func awaitDatabase(_ settings: ServerSettings, _ environment: Environment, _ log: Log) async throws {
-        guard case .postgres(let uri) = settings.storage else { return }
-        let servers = PostgresServers(PostgresLocation(uri), uptime: environment.uptime)
-        let start = environment.uptime()
-        while true {
-            do throws(StoreError) {
-                return try servers.check()
-            } catch .unavailable(let problem) {
-                guard environment.uptime() - start < databaseWaitMax else {
-                    throw StartFailure("no PostgreSQL for \(databaseWaitMax.wholeSeconds) seconds: \(problem)")
-                }
-                log(.warning, "storage_awaited", [("problem", problem)])
-            } catch .unusable(let problem) { throw StartFailure(problem) }
-            try await Task.sleep(for: .seconds(1))
-        }
+        let start = ColdStart(settings, environment: environment, log: log)
+        // A file of this machine is there or it is not. A database elsewhere may come later, and the listeners do not wait for it.
+        let node = start.mayWait ? nil : try await start.node()
+        let server = try await Server.start(start, files: files, node: node)
+        return try await ServeNode(start: start, node: node, server: server, signals: signals).run()
     }
 
     /// Resource files are applied at start unless they are what was applied last. Into a database that nodes share they go only while
     /// nothing was ever applied: the files of one machine do not undo what an operator has applied for all.
-    private static func applyAtStart(_ node: Node) async throws(StartFailure) {
+    static func applyAtStart(_ node: Node) async throws(StartFailure) {
         do throws(ResourceLoader.Failure) {
             let files = try node.resources.files()
             if files.isEmpty { return }
@@ -88,7 +44,7 @@ enum ServeCommand {
             case .faulty(let problems):
                 throw StartFailure(
                     "the resource files have mistakes; nothing was changed:\n" + problems.map { "  \($0)" }.joined(separator: "\n"))
-            case .store(let error): throw StartFailure("the store cannot be written: \(error.sentence)")
+            case .store(let error): throw StartFailure("the store cannot be written", error)
             }
         }
     }
@@ -131,6 +87,7 @@ enum ServeCommand {
 /// SIGTERM, SIGINT and SIGHUP as a sequence.
 final class Signals: Sendable {
     let events: AsyncStream<Int32>
+    private let continuation: AsyncStream<Int32>.Continuation
     private let source: any DispatchSourceRead
 
     /// From the handler to the source. Both ends live as long as the process; a full pipe loses a repetition, never a first signal.
@@ -148,6 +105,7 @@ final class Signals: Sendable {
     init() {
         let (events, continuation) = AsyncStream<Int32>.makeStream()
         self.events = events
+        self.continuation = continuation
         let ends = Signals.pipe
         source = DispatchSource.makeReadSource(fileDescriptor: ends.reading, queue: .global())
         source.setEventHandler {
@@ -168,68 +126,7 @@ final class Signals: Sendable {
             sigaction(number, &action, nil)
         }
     }
-}
 
-/// What goes on beside the requests: the log of revocations is followed, keys are rotated, files are watched.
-private struct Upkeep: Sendable {
-    let node: Node
-    let server: Server
-
-    func run() async {
-        await withTaskGroup(of: Void.self) { tasks in
-            tasks.addTask { await node.wake.run(node.verifier.revocations, uptime: node.environment.uptime) }
-            tasks.addTask { await followRevocations() }
-            tasks.addTask { await rotateKeys() }
-            tasks.addTask { await reportPresence() }
-            tasks.addTask { await watchFiles() }
-        }
-    }
-
-    private func followRevocations() async {
-        for await _ in node.wake.wakes {
-            do {
-                try await node.follow()
-                node.storeProblem.set(nil)
-            } catch {
-                node.storeProblem.set(StoreError.sentence(error))
-                node.log(.error, "revocations_unreadable", [("problem", StoreError.sentence(error))])
-            }
-        }
-    }
-
-    private func rotateKeys() async {
-        while !Task.isCancelled {
-            var wait = Duration.seconds(60)
-            // By a wrong clock a key would be used before everybody's cache can have it. Another node does it.
-            if node.presence?.clockProblem == nil {
-                do {
-                    let due = try await node.keys.maintain()
-                    wait = min(.seconds(3_600), max(.seconds(1), due - node.environment.now()))
-                } catch { node.log(.error, "key_upkeep_failed", [("problem", StoreError.sentence(error))]) }
-            }
-            try? await Task.sleep(for: wait)  // ends early when cancelled
-        }
-    }
-
-    private func reportPresence() async {
-        guard node.sharesItsStore else { return }
-        while !Task.isCancelled {
-            try? await Task.sleep(for: NodePresence.interval)  // ends early when cancelled
-            do { try await node.report() } catch { node.log(.error, "node_report_failed", [("problem", StoreError.sentence(error))]) }
-        }
-    }
-
-    private func watchFiles() async {
-        let settings = node.settings
-        let certificates = settings.listeners.certificateFiles
-        func versions(_ paths: [String]) -> [[Int64]?] { paths.map(Files.version) }
-        var (resources, tls) = (versions(settings.applyFiles), versions(certificates))
-        while !Task.isCancelled {
-            try? await Task.sleep(for: .seconds(1))  // ends early when cancelled
-            let (newResources, newTLS) = (versions(settings.applyFiles), versions(certificates))
-            if newTLS != tls { server.reloadCertificates() }
-            if newResources != resources { await ServeCommand.reapply(node) }
-            (resources, tls) = (newResources, newTLS)
-        }
-    }
+    /// No signal is waited for any more.
+    func end() { continuation.finish() }
 }

@@ -17,7 +17,7 @@ struct ServeGateway: Sendable {
         await withTaskGroup(of: Void.self) { tasks in
             tasks.addTask { await node.run() }
             tasks.addTask { await tellWhenReady(node) }
-            tasks.addTask { await watchCertificates(server) }
+            tasks.addTask { await server.watchCertificates() }
             for await signal in signals.events {
                 if signal == SIGHUP {
                     server.reloadCertificates()
@@ -41,16 +41,5 @@ struct ServeGateway: Sendable {
             try? await Task.sleep(for: .milliseconds(20))  // ends early when cancelled
         }
         if !Task.isCancelled { log(.info, "ready", [("issuer", settings.issuer.text), ("version", VersionCommand.version)]) }
-    }
-
-    private func watchCertificates(_ server: Server) async {
-        let files = settings.listeners.certificateFiles
-        var versions = files.map(Files.version)
-        while !Task.isCancelled {
-            try? await Task.sleep(for: .seconds(1))  // ends early when cancelled
-            let newVersions = files.map(Files.version)
-            if newVersions != versions { server.reloadCertificates() }
-            versions = newVersions
-        }
     }
 }
