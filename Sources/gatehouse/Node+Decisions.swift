@@ -36,7 +36,7 @@ extension Node {
             parts: clock + [
                 Health.Part(name: "store", problem: storeProblem.value),
                 Health.Part(name: "revocations", problem: isStale ? "the log of revocations was not read for too long" : nil),
-                Health.Part(name: "keys", problem: keys.records.contains { $0.state == .active } ? nil : "there is no key to sign with"),
+                Health.Part(name: "keys", problem: keys.current != nil ? nil : "there is no key to sign with"),
             ])
     }
 

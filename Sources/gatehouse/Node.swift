@@ -75,7 +75,7 @@ final class Node: Sendable {
             do {
                 // Before the keys are read: from now on nobody uses a key that this node does not know.
                 try await node.presence?.tell(node.store, keysVersion: nil)
-                try await node.keys.maintain()
+                try await node.keys.maintain(makesSlowKeys: false)
                 try await node.reload()
                 try await node.follow()
             } catch {
@@ -162,7 +162,8 @@ final class Node: Sendable {
         masterKeys = try await MasterKeyFile.open(settings.masterKeys, store: store, environment: environment, log: log)
         clientSecrets = ClientSecrets(keys: masterKeys)
         let rotation = KeyRotation(
-            algorithm: try settings.resolved.text("keys.algorithm"), rotateEvery: settings.keys.rotateEvery,
+            algorithm: try settings.resolved.text("keys.algorithm"),
+            idTokenAlgorithms: settings.resolved.texts("keys.id_token_algorithms"), rotateEvery: settings.keys.rotateEvery,
             jwksMaxAge: settings.keys.jwksMaxAge, tokenLifetimeMax: accessTTL + Node.leeway
         )
         keys = SigningKeys(store: store, masterKeys: masterKeys, rotation: rotation, environment: environment) {

@@ -93,7 +93,7 @@ struct ClusterTests {
         for node in nodes { try await node.node.follow() }
         #expect(nodes[0].node.keys.published.body == nodes[1].node.keys.published.body)
         let token = await nodes[1].login().text("access_token")
-        let active = try #require(nodes[0].node.keys.records.first { $0.state == .active })
+        let active = try #require(nodes[0].node.keys.current)
         #expect(await nodes[0].post("/admin/keys/\(active.id)/revoke", "{}", to: .control).status == 200)
         try await nodes[1].node.follow()
         #expect(await !nodes[1].isValid(token))
@@ -134,7 +134,7 @@ struct ClusterTests {
         let nodes = try await TestNode.cluster(2)
         for node in nodes { try await node.node.follow() }
         for _ in 0..<2 {
-            let active = try #require(nodes[0].node.keys.records.first { $0.state == .active })
+            let active = try #require(nodes[0].node.keys.current)
             #expect(await nodes[0].post("/admin/keys/\(active.id)/revoke", "{}", to: .control).status == 200)
         }
         #expect(await nodes[0].login().status == 200)

@@ -93,7 +93,7 @@ struct FeedLossTests {
         for node in nodes { try await node.node.follow() }
         let old = await nodes[0].login().text("access_token")
         let past = try await Past(nodes[0])
-        let active = try #require(nodes[0].node.keys.records.first { $0.state == .active })
+        let active = try #require(nodes[0].node.keys.current)
         #expect(await nodes[0].post("/admin/keys/\(active.id)/revoke", "{}", to: .control).status == 200)
         for node in nodes { try await node.node.follow() }
         let between = await nodes[0].login().text("access_token")

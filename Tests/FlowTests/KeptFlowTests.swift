@@ -65,7 +65,7 @@ struct KeptFlowTests {
         let first = tokens.text("refresh_token")
         let newest = await test.refresh(await test.refresh(first).text("refresh_token"))
         let refresh = newest.text("refresh_token")
-        let active = try #require(test.node.keys.records.first { $0.state == .active }?.id)
+        let active = try #require(test.node.keys.current?.id)
         func end() async -> Answer {
             switch ending {
             case .logout: await test.logout(refresh)

@@ -81,12 +81,14 @@ struct SigningKeysTests {
         func append(_ set: KeySet) { sets.withLock { $0.append(set.keys.map(\.id)) } }
     }
 
-    private func keys(masterSeed: UInt8 = 1, algorithm: String = "ES256", now: Instant = Instant(seconds: 1_000_000)) throws -> SigningKeys
-    {
+    private func keys(
+        masterSeed: UInt8 = 1, algorithm: String = "ES256", idTokens: [String] = [], now: Instant = Instant(seconds: 1_000_000)
+    ) throws -> SigningKeys {
         var environment = Environment.live
         environment.now = { now }
         let rotation = KeyRotation(
-            algorithm: algorithm, rotateEvery: .seconds(1_000), jwksMaxAge: .seconds(300), tokenLifetimeMax: .seconds(660))
+            algorithm: algorithm, idTokenAlgorithms: idTokens, rotateEvery: .seconds(1_000), jwksMaxAge: .seconds(300),
+            tokenLifetimeMax: .seconds(660))
         return SigningKeys(
             store: store, masterKeys: try MasterKeys([Secret([UInt8](repeating: masterSeed, count: 32))]), rotation: rotation,
             environment: environment
@@ -139,7 +141,7 @@ struct SigningKeysTests {
 
     @Test("JK-09: the same claims signed twice give two signatures, both good, and each algorithm its own form")
     func signatures() async throws {
-        for (algorithm, bytes) in [("ES256", 64), ("EdDSA", 64), ("RS256", 256)] {
+        for (algorithm, bytes) in [("ES256", 64), ("EdDSA", 64), ("RS256", 256), ("PS256", 256)] {
             let store = HeldStore()
             let sets = Mutex<KeySet>(.empty)
             var environment = Environment.live
@@ -160,9 +162,103 @@ struct SigningKeysTests {
                 #expect(key.isValidSignature(signature, for: Array((parts[0] + "." + parts[1]).utf8)))
                 signatures.insert(signature)
             }
-            // PKCS#1 v1.5 and Ed25519 (in some libraries) are deterministic; ECDSA here draws its nonce.
-            if algorithm == "ES256" { #expect(signatures.count == 2) }
+            // PKCS#1 v1.5 and Ed25519 (in some libraries) are deterministic; ECDSA here draws its nonce, PSS its salt.
+            if ["ES256", "PS256"].contains(algorithm) { #expect(signatures.count == 2) }
         }
+    }
+
+    private func header(_ token: String) throws -> JSONObject {
+        let bytes = try #require(Base64URL.decode(String(token.prefix { $0 != "." })))
+        return try #require(try JSONReader.read(bytes).object)
+    }
+
+    @Test("each ring signs under its own key, and all are published; no type of token is another's")
+    func rings() async throws {
+        let keys = try keys(idTokens: ["RS256", "PS256", "EdDSA"])
+        try await keys.maintain()
+        #expect(keys.idTokenAlgorithms == [.rs256, .ps256, .edDSA])
+        let document = try #require(try JSONReader.read(keys.published.body).object)
+        let set = try KeySet(jwks: document)
+        #expect(set.keys.count == 8)
+        #expect(told.last.sorted() == set.keys.map(\.id).sorted())
+        let types: [(SigningKeys.TokenType, String)] = [
+            (.accessToken, "at+jwt"), (.identity, "identity+jwt"), (.idToken, "JWT"), (.logoutToken, "logout+jwt"),
+            (.authorizationResponse, "JWT"), (.introspectionResponse, "token-introspection+jwt"), (.userInfo, "JWT"),
+        ]
+        #expect(types.count == SigningKeys.TokenType.allCases.count)
+        for algorithm in [nil, SignatureAlgorithm.es256, .rs256, .ps256, .edDSA] {
+            for (type, name) in types {
+                let token = try keys.sign(Array("{}".utf8), as: type, algorithm: algorithm)
+                let (header, parts) = (try header(token), token.split(separator: "."))
+                #expect(header["typ"]?.string == name)
+                #expect(header["alg"]?.string == (algorithm ?? .es256).rawValue)
+                let key = try #require(set.key(Identifier(header["kid"]?.string ?? "")))
+                #expect(key.algorithm == algorithm ?? .es256)
+                #expect(keys.records.first { $0.id == key.id }?.state == .active)
+                let signature = try #require(Base64URL.decode(String(parts[2])))
+                #expect(key.isValidSignature(signature, for: Array("\(parts[0]).\(parts[1])".utf8)))
+            }
+        }
+    }
+
+    @Test("a start waits for no RSA key, and says truly what it can sign with; upkeep makes the rest, once however many ask")
+    func slowKeys() async throws {
+        let keys = try keys(idTokens: ["RS256", "ES256", "EdDSA"])
+        let due = try await keys.maintain(makesSlowKeys: false)
+        #expect(due == Instant(seconds: 1_000_000), "upkeep has something to do at once")
+        #expect(keys.idTokenAlgorithms == [.es256, .edDSA])
+        #expect(throws: SigningKeysError.noActiveKey) { try keys.sign([], as: .idToken, algorithm: .rs256) }
+        #expect(throws: SigningKeysError.unsupportedAlgorithm("PS256")) { try keys.sign([], as: .idToken, algorithm: .ps256) }
+        #expect(throws: SigningKeysError.unsupportedAlgorithm("HS256")) { try keys.sign([], as: .idToken, algorithm: .hs256) }
+        await withTaskGroup(of: Void.self) { group in
+            for _ in 0..<64 {
+                group.addTask { await #expect(throws: Never.self) { try await keys.maintain() } }
+            }
+        }
+        #expect(keys.idTokenAlgorithms == [.rs256, .es256, .edDSA])
+        for algorithm in ["RS256", "ES256", "EdDSA"] {
+            let ring = store.records.filter { $0.algorithm == algorithm }
+            #expect(ring.map(\.state.rawValue).sorted() == ["active", "next"])
+        }
+        #expect(keys.records.map(\.algorithm) == ["ES256", "ES256", "RS256", "RS256", "EdDSA", "EdDSA"])
+        #expect(try await keys.maintain() == Instant(seconds: 1_001_000))
+    }
+
+    @Test("a start with RS256 for access tokens waits for the one key without which nobody could sign in")
+    func slowStart() async throws {
+        let keys = try keys(algorithm: "RS256", idTokens: ["RS256", "ES256"])
+        try await keys.maintain(makesSlowKeys: false)
+        #expect(try header(try keys.sign([0x7B, 0x7D], as: .accessToken))["alg"]?.string == "RS256")
+        #expect(store.records.filter { $0.algorithm == "RS256" }.map(\.state) == [.active])
+        try await keys.maintain()
+        #expect(store.records.filter { $0.algorithm == "RS256" }.map(\.state) == [.active, .next])
+    }
+
+    @Test("JK-04: the key of one ring is revoked, and the other rings sign as before")
+    func revokedRing() async throws {
+        let keys = try keys(idTokens: ["RS256", "EdDSA"])
+        try await keys.maintain()
+        let access = try header(try keys.sign([], as: .accessToken))["kid"]?.string
+        let revoked = try #require(try header(try keys.sign([], as: .idToken, algorithm: .rs256))["kid"]?.string)
+        try await keys.maintain(for: .revoke(Identifier(revoked)))
+        #expect(try header(try keys.sign([], as: .accessToken))["kid"]?.string == access)
+        let next = try header(try keys.sign([], as: .idToken, algorithm: .rs256))["kid"]?.string
+        #expect(next != nil && next != revoked)
+        #expect(!String(decoding: keys.published.body, as: UTF8.self).contains(revoked))
+        #expect(store.records.filter { $0.algorithm == "RS256" }.map(\.state.rawValue).sorted() == ["active", "next", "revoked"])
+    }
+
+    @Test("another algorithm for access tokens: those of the ring before it stay good, and nothing else is signed with it")
+    func changedAlgorithm() async throws {
+        try await keys(idTokens: ["EdDSA"]).maintain()
+        let changed = try keys(algorithm: "EdDSA", idTokens: ["EdDSA"], now: Instant(seconds: 1_000_010))
+        try await changed.maintain()
+        #expect(try header(try changed.sign([], as: .accessToken))["alg"]?.string == "EdDSA")
+        #expect(changed.published.keySet.keys.map(\.algorithm.rawValue).sorted() == ["ES256", "EdDSA", "EdDSA"])
+        #expect(throws: SigningKeysError.unsupportedAlgorithm("ES256")) { try changed.sign([], as: .idToken, algorithm: .es256) }
+        let later = try keys(algorithm: "EdDSA", idTokens: ["EdDSA"], now: Instant(seconds: 1_000_700))
+        try await later.maintain()
+        #expect(!later.published.keySet.keys.contains { $0.algorithm == .es256 })
     }
 
     /// What may have happened to the stored row of a key.

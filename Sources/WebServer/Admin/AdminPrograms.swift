@@ -50,7 +50,10 @@ extension AdminEndpoints {
     private func maintain(_ reason: KeyRotation.Reason, _ event: AuditEvent) async throws(APIError) -> ResponseFacts {
         let before = keys.records
         do { try await keys.maintain(for: reason, event: event) } catch { throw .unavailable("signing_unavailable") }
-        if keys.records == before {
+        let after = keys.records
+        // Upkeep may have added keys meanwhile; an operator asked for other keys to sign.
+        let signsAsBefore = before.allSatisfy { key in key.state != .active || after.contains { $0.id == key.id && $0.state == .active } }
+        if reason == .rotate ? signsAsBefore : after == before {
             let wait = max(1, (keys.rotation.nextRotation(before) - environment.now()).wholeSeconds)
             throw APIError(
                 409, "too_early",
@@ -59,7 +62,7 @@ extension AdminEndpoints {
                 headers: [("retry-after", String(wait))]
             )
         }
-        return AdminEndpoints.answer(keys.records)
+        return AdminEndpoints.answer(after)
     }
 
     /// Makes a new secret; it is shown in this one answer. The one before stays valid until the next rotation.

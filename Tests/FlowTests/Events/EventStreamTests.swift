@@ -131,7 +131,7 @@ struct EventStreamTests {
         let routes = try #require(await gateway.next("routes"))
         #expect(routes.data.contains("/elsewhere"))
         // A revoked key: the set without it comes before the entry that revokes it.
-        let id = try #require(test.node.keys.records.first { $0.state == .active }?.id)
+        let id = try #require(test.node.keys.current?.id)
         #expect(await test.send("POST", "/admin/keys/\(id)/revoke", Array("{}".utf8), to: .control).status == 200)
         try await test.node.follow()
         let changed = try #require(await gateway.next())

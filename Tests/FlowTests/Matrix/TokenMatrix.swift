@@ -103,7 +103,7 @@ struct Forgery: Sendable {
         try #require(halves.count == 2)
         var parts = Parts(header: halves[0], claims: halves[1])
         change(&parts)
-        let record = try #require(test.node.keys.records.first { $0.state == .active })
+        let record = try #require(test.node.keys.current)
         let sealed = try test.node.masterKeys.open(record.sealedPrivateKey, for: .signingKeys, context: "signing_keys/\(record.id)")
         let key = try PrivateKey(sealed, algorithm: .es256)
         let input = [parts.header, parts.claims].map { Base64URL.encode(JSONValue.object($0).encoded) }.joined(separator: ".")
