@@ -14,6 +14,7 @@ let settings: [SwiftSetting] = [
 
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let cryptoExtras = Target.Dependency.product(name: "CryptoExtras", package: "swift-crypto")
+let asn1 = Target.Dependency.product(name: "SwiftASN1", package: "swift-asn1")
 let hashTrees = Target.Dependency.product(name: "HashTreeCollections", package: "swift-collections")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
@@ -45,6 +46,7 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-crypto.git", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-asn1.git", from: "1.7.4"),
         .package(url: "https://github.com/apple/swift-collections.git", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.37.6"),
@@ -58,7 +60,7 @@ let package = Package(
         .target(name: "CLibPQ", path: "Sources/C/CLibPQ"),
         .target(name: "CAssets", path: "Sources/C/CAssets", exclude: ["assets"]),
 
-        library("AuthCore", [crypto]),
+        library("AuthCore", [crypto, asn1]),
         library("TokenVerification", ["AuthCore", crypto, cryptoExtras, hashTrees]),
         library("Store", ["AuthCore"]),
         library("StoreSQL", ["Store", "AuthCore"]),

@@ -12,6 +12,8 @@ public struct RequestFacts: Sendable {
     /// The socket's other end.
     public var peer: PeerAddress
     public var isTLS: Bool
+    /// The certificate whose key the client holds: shown in the handshake, or named by a believed proxy (RFC 9440).
+    public var clientCertificate: ClientCertificate?
 
     public init(
         method: String,
@@ -19,7 +21,8 @@ public struct RequestFacts: Sendable {
         headers: Headers = .empty,
         isVersion10: Bool = false,
         peer: PeerAddress = .loopback,
-        isTLS: Bool = false
+        isTLS: Bool = false,
+        clientCertificate: ClientCertificate? = nil
     ) {
         self.method = method
         self.target = target
@@ -27,6 +30,7 @@ public struct RequestFacts: Sendable {
         self.isVersion10 = isVersion10
         self.peer = peer
         self.isTLS = isTLS
+        self.clientCertificate = clientCertificate
     }
 
     /// The target up to its `?`.
