@@ -7,7 +7,7 @@ enum ErrorCatalogue {
         let rows: [(slug: String, meaning: String, remedy: String)]
     }
 
-    static let sections: [Section] = [tokens, signIn, oauth, requests, gateway, operating, framing]
+    static let sections: [Section] = [tokens, proofs, signIn, oauth, requests, gateway, operating, framing]
 
     static var slugs: Set<String> { Set(sections.flatMap { $0.rows.map(\.slug) }) }
 
@@ -58,6 +58,34 @@ enum ErrorCatalogue {
                 "stale", "The list of revocations was not read for longer than `revocations.max_staleness`.",
                 "Look at the store; see /health/ready."
             ),
+        ])
+
+    private static let proofs = Section(
+        title: "DPoP proofs",
+        introduction: "`/validate` says `invalid_proof` for all of them, and `explain` which. In order of precedence.",
+        rows: [
+            ("proof_malformed", "No JWT of the right form, or without `jwk`, `jti`, `htm`, `htu` or `iat`.", "RFC 9449 section 4.2."),
+            ("proof_wrong_type", "`typ` is not `dpop+jwt`.", "Set it."),
+            ("proof_unsupported_algorithm", "`alg` is none of ES256, EdDSA, PS256, RS256.", "Use one of them."),
+            (
+                "proof_secret_key", "`jwk` holds a private or a symmetric key.",
+                "Send the public half, and make a new key: this one is known."
+            ),
+            ("proof_unusable_key", "`jwk` is no key of this algorithm, or an unsafe one.", "P-256, Ed25519, or RSA of 2048 bits and more."),
+            ("proof_bad_signature", "The signature is not of the key in `jwk`.", "Sign with that key; RSA up to 4096 bits."),
+            ("proof_wrong_method", "`htm` is another method.", "Make a proof for each request."),
+            (
+                "proof_wrong_url", "`htu` is not the URL of the request as the client sees it.",
+                "Compare scheme, host, port and path; behind a proxy see `trusted_proxies`."
+            ),
+            ("proof_nonce_missing", "A nonce of the server's is asked for.", "Take the one of `DPoP-Nonce`, and send the request again."),
+            (
+                "proof_wrong_nonce", "The nonce is too old, or not this server's.",
+                "Take the one of `DPoP-Nonce`, and send the request again."
+            ),
+            ("proof_expired", "`iat` is more than 60 s ago.", "Make a proof for each request; compare the clocks."),
+            ("proof_not_yet_valid", "`iat` lies more than 60 s ahead.", "Compare the clocks."),
+            ("proof_wrong_token", "`ath` is not the hash of the token that came along, or is missing.", "Hash the token that is sent."),
         ])
 
     private static let signIn = Section(

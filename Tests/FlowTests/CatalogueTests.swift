@@ -12,7 +12,7 @@ import TokenVerification
 struct CatalogueTests {
     @Test("each reason of each closed set has its row, once")
     func complete() {
-        var reasons = TokenRefusal.allCases.map(\.rawValue)
+        var reasons = TokenRefusal.allCases.map(\.rawValue) + DPoPProofError.allCases.map(\.rawValue)
         reasons += OAuthError.Reason.allCases.map(\.rawValue)
         reasons +=
             PasswordRefusal.allCases.map(\.rawValue) + IdentifierRefusal.allCases.map(\.rawValue) + SignInRefusal.allCases.map(\.rawValue)

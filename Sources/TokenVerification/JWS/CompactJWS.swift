@@ -111,10 +111,13 @@ struct JWSHeader: Sendable {
         self.algorithm = SignatureAlgorithm.named(algorithm)
         self.keyID = keyID
         self.type = type
-        self.isAccessToken =
-            type.map {
-                JWSHeader.equalsIgnoringASCIICase($0, "at+jwt") || JWSHeader.equalsIgnoringASCIICase($0, "application/at+jwt")
-            } ?? false
+        self.isAccessToken = JWSHeader.isType(type, "at+jwt", "application/at+jwt")
+    }
+
+    /// Whether `typ` is this media type, with or without `application/`, ASCII letters in either case (RFC 7515 §4.1.9).
+    static func isType(_ type: String?, _ short: StaticString, _ long: StaticString) -> Bool {
+        guard let type else { return false }
+        return equalsIgnoringASCIICase(type, short) || equalsIgnoringASCIICase(type, long)
     }
 
     /// Reads the JSON object that a part of a token must be.

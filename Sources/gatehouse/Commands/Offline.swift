@@ -61,6 +61,7 @@ enum VerdictCommand {
         case "token": return VerdictToken.answer
         case "jws": return VerdictJWS.answer
         case "json": return VerdictJSON.answer
+        case "dpop": return VerdictDPoP.answer
         case "identifier": return VerdictIdentifier.answer
         case "password": return VerdictPassword.answer
         case "route":
@@ -77,7 +78,7 @@ enum VerdictCommand {
                 let verdict = RouteVerdict(table)
                 return { verdict.answer($0) }
             }
-        case let kind: throw UsageError("the kinds are token, jws, json, route, identifier, password; \"\(kind ?? "")\" is none")
+        case let kind: throw UsageError("the kinds are token, jws, json, dpop, route, identifier, password; \"\(kind ?? "")\" is none")
         }
     }
 }
