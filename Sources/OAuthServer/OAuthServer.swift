@@ -40,6 +40,7 @@ package struct OAuthServer: Sendable {
     package let forms: FormTokens
 
     private let issuer: Identifier
+    private let keys: SigningKeys
     private let steps: [any AuthorizeStep]
     private let policies: ScopePolicies
 
@@ -48,6 +49,7 @@ package struct OAuthServer: Sendable {
         let sender = SenderConstraint()
         policies = tokens.policies
         issuer = tokens.issuer.issuer
+        keys = tokens.issuer.keys
 
         steps = [
             ResponseTypeStep(),  // RFC 6749 §3.1.1, OAuth 2.1
@@ -105,6 +107,6 @@ package struct OAuthServer: Sendable {
         return metadata.members
     }
 
-    /// What ID tokens can be signed with.
-    private var tokenAlgorithms: [String] { ["RS256"] }
+    /// What can be signed with now.
+    private var tokenAlgorithms: [String] { keys.idTokenAlgorithms.map(\.rawValue) }
 }

@@ -2,6 +2,7 @@ package import AuthCore
 internal import Crypto
 package import Store
 internal import TokenKeys
+internal import TokenVerification
 
 /// That an ID token is to go with the tokens.
 package struct IDTokenRequest: Sendable {
@@ -42,7 +43,7 @@ extension TokenIssuer {
                 for (name, value) in PersonClaims.of(account) where asked.contains(name) { $0.member(named: name, value) }
             }
         }
-        return Secret(try sign(json.bytes, as: .idToken))
+        return Secret(try sign(json.bytes, as: .idToken, algorithm: SignatureAlgorithm(rawValue: client.idTokenAlgorithm)))
     }
 
     /// §3.1.3.6: base64url of the left half of the hash of the ASCII of the token.

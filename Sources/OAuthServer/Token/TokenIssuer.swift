@@ -1,6 +1,7 @@
 package import AuthCore
 package import Store
 package import TokenKeys
+internal import TokenVerification
 
 /// What a client gets (RFC 6749 §5.1).
 package struct IssuedTokens: Sendable {
@@ -87,8 +88,11 @@ package struct TokenIssuer: Sendable {
             sessionID: subject.grant?.sessionID, issuedTokenType: authorization.issuedTokenType, details: subject.details)
     }
 
-    func sign(_ claims: [UInt8], as type: SigningKeys.TokenType) throws(OAuthError) -> String {
-        do { return try keys.sign(claims, as: type) } catch {
+    /// - Parameter algorithm: Nothing for that of access tokens.
+    func sign(
+        _ claims: [UInt8], as type: SigningKeys.TokenType, algorithm: SignatureAlgorithm? = nil
+    ) throws(OAuthError) -> String {
+        do { return try keys.sign(claims, as: type, algorithm: algorithm) } catch {
             throw OAuthError(.temporarilyUnavailable, .signingUnavailable, "Tokens cannot be signed now. Try again soon.")
         }
     }

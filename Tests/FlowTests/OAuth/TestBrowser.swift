@@ -3,6 +3,7 @@ import Foundation
 import OAuthServer
 import Synchronization
 import Testing
+import TokenKeys
 
 @testable import gatehouse
 
@@ -163,5 +164,10 @@ extension TestNode {
           - {name: orders, match: {path: /orders}, upstream: "http://127.0.0.1:7001", require: {scope: "orders:read"}}
         """
 
-    static func oauth(_ settings: [String] = []) async throws -> TestNode { try await start(settings, resources: oauthResources) }
+    static func oauth(_ settings: [String] = []) async throws -> TestNode {
+        let test = try await start(settings, resources: oauthResources)
+        // The keys of RSA, which a start does not wait for.
+        try await test.node.keys.maintain()
+        return test
+    }
 }
