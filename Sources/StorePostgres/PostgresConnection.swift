@@ -326,8 +326,8 @@ final class PostgresConnection: SQLConnection {
         lastState = state
         if pq_status(connection) != PostgresConnection.isOpen { isBroken = true }
         switch state.prefix(2) {
-        // The data, a constraint, the statement: none of these is cured by waiting.
-        case "22", "23", "42", "2B", "44": return .corrupt("PostgreSQL says: \(message) (\(state))")
+        // The data, a constraint, the statement, a right or a schema that is missing: none of these is cured by waiting.
+        case "22", "23", "42", "2B", "3F", "44": return .corrupt("PostgreSQL says: \(message) (\(state))")
         // Shut down, or become a standby: the next connection may find a server that writes.
         case "57" where state != "57014", "08", "25": isBroken = true
         default: break

@@ -137,8 +137,27 @@ struct ColdStartTests {
         server.kill()
     }
 
-    @Test("what no waiting mends ends the program with a sentence, also when the database came late: another master key, issuer or schema")
+    @Test(
+        "what no waiting mends ends the program with a sentence, also when the database came late: another master key, issuer or schema (R-20)"
+    )
     func unusable() async throws { try await onThread { try self.checkUnusable() } }
+
+    @Test("a user who may make no tables is told so at once, and that ends the program (R-20)")
+    func noRights() async throws { try await onThread { try self.checkNoRights() } }
+
+    private func checkNoRights() throws {
+        let server = try PostgresServer.shared()
+        let uri = try server.newSchema()
+        let schema = try #require(uri.components(separatedBy: "%3D").last)
+        let (role, key) = ("nobody_\(schema)", Program.newKey())
+        try server.statement("CREATE ROLE \(role) LOGIN")
+        for (right, sentence) in [("CONNECT ON DATABASE postgres", "no schema"), ("USAGE ON SCHEMA \(schema)", "permission denied")] {
+            try server.statement("GRANT \(right) TO \(role)")
+            let folder = try Program.newFolder(storage: uri.replacingOccurrences(of: "user=gatehouse", with: "user=\(role)"), key: key)
+            let error = #expect(throws: Program.NotReady.self) { _ = try Program(folder: folder) }
+            #expect(error?.log.contains("gatehouse serve: ") == true && error?.log.contains(sentence) == true, "\(error?.log ?? "")")
+        }
+    }
 
     private func checkUnusable() throws {
         let server = try PostgresServer(port: 5_443)
