@@ -15,6 +15,7 @@ let settings: [SwiftSetting] = [
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let cryptoExtras = Target.Dependency.product(name: "CryptoExtras", package: "swift-crypto")
 let asn1 = Target.Dependency.product(name: "SwiftASN1", package: "swift-asn1")
+let x509 = Target.Dependency.product(name: "X509", package: "swift-certificates")
 let hashTrees = Target.Dependency.product(name: "HashTreeCollections", package: "swift-collections")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
@@ -47,6 +48,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-crypto.git", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-asn1.git", from: "1.7.4"),
+        .package(url: "https://github.com/apple/swift-certificates.git", from: "1.21.1"),
         .package(url: "https://github.com/apple/swift-collections.git", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.37.6"),
@@ -71,7 +73,7 @@ let package = Package(
         library("OAuthServer", ["AuthCore", "TokenVerification", "Store", "TokenKeys", crypto]),
         library("Gateway", ["AuthCore", "TokenVerification", "Store"]),
         library("Settings", ["AuthCore", "Store", yams]),
-        library("HTTPEdge", ["AuthCore", nioCore, nioPosix, nioTLS]),
+        library("HTTPEdge", ["AuthCore", asn1, x509, nioCore, nioPosix, nioTLS]),
         library("ProxyServer", ["AuthCore", "TokenVerification", "Gateway", "HTTPEdge", nioCore, nioPosix, nioTLS]),
         library("GatehouseClient", ["AuthCore", "TokenVerification", "HTTPEdge", nioCore, nioPosix, nioTLS]),
         library(
@@ -92,7 +94,8 @@ let package = Package(
 
         // What the tests of several targets share.
         .target(
-            name: "TestSupport", dependencies: [nioCore, nioPosix, nioTLS], path: "Tests/TestSupport", swiftSettings: settings),
+            name: "TestSupport", dependencies: [nioCore, nioPosix, nioTLS, crypto, asn1, x509], path: "Tests/TestSupport",
+            swiftSettings: settings),
         .target(name: "PostgresServer", path: "Tests/PostgresServer", swiftSettings: settings),
         tests("AuthCoreTests", ["AuthCore"]),
         tests("TokenVerificationTests", ["TokenVerification", "AuthCore", crypto, cryptoExtras]),
@@ -105,7 +108,7 @@ let package = Package(
         tests("SettingsTests", ["AuthCore", "Store", "Settings"]),
         tests("AccountsTests", ["Accounts", "AuthCore", "Store", "CArgon2"]),
         tests("GatewayTests", ["AuthCore", "TokenVerification", "Store", "Gateway", "TestSupport", crypto]),
-        tests("HTTPEdgeTests", ["AuthCore", "HTTPEdge", "TestSupport", nioCore, nioPosix, nioEmbedded, nioHTTP1, nioTLS]),
+        tests("HTTPEdgeTests", ["AuthCore", "HTTPEdge", "TestSupport", crypto, nioCore, nioPosix, nioEmbedded, nioHTTP1, nioTLS]),
         tests(
             "ProxyServerTests",
             ["AuthCore", "Gateway", "HTTPEdge", "ProxyServer", "TestSupport", nioCore, nioPosix, nioEmbedded, nioTLS]),

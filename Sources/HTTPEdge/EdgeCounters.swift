@@ -1,3 +1,4 @@
+internal import AuthCore
 internal import Synchronization
 
 /// What one server has done since it started; read by the metrics page at any time.
@@ -14,6 +15,7 @@ package final class EdgeCounters: Sendable {
     private let clientError = Atomic<Int>(0)
     private let serverError = Atomic<Int>(0)
     private let failures = Mutex<[HeadFailure: Int]>([:])
+    private let certificates = Mutex<[ClientCertificateError: Int]>([:])
 
     package struct Snapshot: Sendable {
         package var connectionsOpen = 0
@@ -28,6 +30,8 @@ package final class EdgeCounters: Sendable {
         package var answers: [(statusClass: Int, count: Int)] = []
         /// Heads and bodies that were refused, by reason.
         package var failures: [(reason: String, count: Int)] = []
+        /// Handshakes that failed for the client's certificate, by reason.
+        package var certificatesRefused: [(reason: String, count: Int)] = []
     }
 
     package init() {}
@@ -48,6 +52,9 @@ package final class EdgeCounters: Sendable {
             ],
             failures: failures.withLock { counts in
                 HeadFailure.allCases.compactMap { failure in counts[failure].map { (failure.rawValue, $0) } }
+            },
+            certificatesRefused: certificates.withLock { counts in
+                ClientCertificateError.allCases.compactMap { error in counts[error].map { (error.rawValue, $0) } }
             }
         )
     }
@@ -59,6 +66,7 @@ package final class EdgeCounters: Sendable {
     func countIn(_ bytes: Int) { bytesIn.wrappingAdd(bytes, ordering: .relaxed) }
     func countOut(_ bytes: Int) { bytesOut.wrappingAdd(bytes, ordering: .relaxed) }
     func countTimeout() { timeouts.wrappingAdd(1, ordering: .relaxed) }
+    func count(_ error: ClientCertificateError) { certificates.withLock { $0[error, default: 0] += 1 } }
     func count(_ failure: HeadFailure) { failures.withLock { $0[failure, default: 0] += 1 } }
 
     func countAnswer(status: Int) {

@@ -7,13 +7,22 @@ package final class EdgeCore: Sendable {
     package let limits: EdgeLimits
     package let environment: Environment
     package let counters: EdgeCounters
+    /// Where the certificates of clients behind proxies are believed from; nowhere when nothing.
+    let forwardedCertificates: ForwardedCertificates?
     let admission: ConnectionAdmission
 
-    package init(responder: any EdgeResponder, limits: EdgeLimits, environment: Environment, counters: EdgeCounters = EdgeCounters()) {
+    package init(
+        responder: any EdgeResponder,
+        limits: EdgeLimits,
+        environment: Environment,
+        counters: EdgeCounters = EdgeCounters(),
+        forwardedCertificates: ForwardedCertificates? = nil
+    ) {
         self.responder = responder
         self.limits = limits
         self.environment = environment
         self.counters = counters
+        self.forwardedCertificates = forwardedCertificates
         self.admission = ConnectionAdmission(limits)
     }
 }

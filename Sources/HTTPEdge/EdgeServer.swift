@@ -1,7 +1,6 @@
 internal import AuthCore
 package import NIOCore
 internal import NIOPosix
-internal import NIOSSL
 
 /// A listener and its connections. HTTPEdge owns sockets, TLS, framing and order; what is answered is its responder's.
 package final class EdgeServer: Sendable {
@@ -94,8 +93,9 @@ package final class EdgeServer: Sendable {
                     guard let loop = loopsByID[ObjectIdentifier(channel.eventLoop)] else {
                         throw ChannelError.inappropriateOperationForState
                     }
-                    if let tls { try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls.context)) }
-                    try channel.pipeline.syncOperations.addHandler(EdgeConnection(loop: loop, isTLS: tls != nil))
+                    let connection = EdgeConnection(loop: loop, isTLS: tls != nil)
+                    if let tls { try channel.pipeline.syncOperations.addHandler(tls.handler(for: connection)) }
+                    try channel.pipeline.syncOperations.addHandler(connection)
                 }
             }
         if case .tcp = address {

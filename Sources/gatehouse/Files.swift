@@ -1,4 +1,6 @@
 import AuthCore
+// swift-certificates, below HTTPEdge, brings this module, which then counts as the home of `stat`; nothing else is used of it.
+import CoreFoundation
 import Glibc
 import Settings
 

@@ -136,12 +136,11 @@ final class Server: Sendable {
                 var limits = limits
                 // A proxy brings the connections of many clients from one address.
                 limits.unlimitedAddresses += parts.settings.trustedProxies
-                if listener.tls?.clientCA != nil {
-                    throw StartFailure("listen.\(name).tls.client_ca: client certificates are not supported by this version")
-                }
-                let tls = try listener.tls.map { try EdgeTLS(certificate: $0.certificate, key: $0.key) }
+                let tls = try listener.tls.map { try Server.tls($0, name, parts.log) }
                 let address = try Server.address(listener.address)
-                let core = EdgeCore(responder: responder, limits: limits, environment: parts.environment)
+                let core = EdgeCore(
+                    responder: responder, limits: limits, environment: parts.environment,
+                    forwardedCertificates: Server.forwardedCertificates(parts.settings))
                 let server = try await EdgeServer.start(address, tls: tls, core: core, group: group)
                 servers.append((name, server, tls))
             }
@@ -152,12 +151,38 @@ final class Server: Sendable {
         return servers
     }
 
+    private static func tls(_ settings: ServerSettings.TLS, _ name: String, _ log: Log) throws(EdgeServerError) -> EdgeTLS {
+        let files = EdgeTLS.Files(certificate: settings.certificate, key: settings.key, clientCA: settings.clientCA)
+        let mode: ClientCertificateMode =
+            switch settings.clientCertificates {
+            case .none: .none
+            case .verified: .verified
+            case .any: .any
+            }
+        return try EdgeTLS(files, clients: mode) { error, peer in
+            log(
+                .info, "client_certificate_refused",
+                [("listener", name), ("reason", error.rawValue), ("source", peer.description)])
+        }
+    }
+
+    private static func forwardedCertificates(_ settings: ServerSettings) -> ForwardedCertificates? {
+        switch settings.clientCertHeader {
+        case .none: nil
+        case .verified: ForwardedCertificates(trusted: settings.trustedProxies, isVerified: true)
+        case .any: ForwardedCertificates(trusted: settings.trustedProxies, isVerified: false)
+        }
+    }
+
     private static func tell(_ servers: [(name: String, server: EdgeServer, tls: EdgeTLS?)], _ parts: Parts) {
         for (name, server, _) in servers {
             parts.log(.info, "listening", [("listener", "\(name)"), ("address", server.bound.map(\.description).joined(separator: ","))])
             let counters = server.counters
             parts.metrics.gauge("gatehouse_\(name)_connections_open", "Connections now open.") { Int64(counters.snapshot.connectionsOpen) }
             parts.metrics.gauge("gatehouse_\(name)_requests", "Requests since the start.") { Int64(counters.snapshot.requests) }
+            parts.metrics.gauge(
+                "gatehouse_\(name)_client_certificates_refused", "Handshakes that failed for the client's certificate, since the start."
+            ) { Int64(counters.snapshot.certificatesRefused.reduce(0) { $0 + $1.count }) }
         }
     }
 

@@ -44,8 +44,11 @@ struct EmbeddedEdge {
     let loop: EdgeLoop
     let connection: EdgeConnection
 
-    init(_ responder: any EdgeResponder, limits: EdgeLimits = EdgeLimits(), peer: String = "192.0.2.1") throws {
-        let core = EdgeCore(responder: responder, limits: limits, environment: .fixed)
+    init(
+        _ responder: any EdgeResponder, limits: EdgeLimits = EdgeLimits(), peer: String = "192.0.2.1",
+        forwardedCertificates: ForwardedCertificates? = nil
+    ) throws {
+        let core = EdgeCore(responder: responder, limits: limits, environment: .fixed, forwardedCertificates: forwardedCertificates)
         channel = EmbeddedChannel()
         loop = EdgeLoop(eventLoop: channel.embeddedEventLoop, core: core)
         connection = EdgeConnection(loop: loop)

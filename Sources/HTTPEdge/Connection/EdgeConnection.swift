@@ -89,6 +89,13 @@ package final class EdgeConnection: ChannelDuplexHandler, @unchecked Sendable {
     /// The other end of the socket; the loopback address for a Unix socket.
     package var peer: PeerAddress { parser.peer }
     package var isTLS: Bool { parser.isTLS }
+    /// What the handshake proved that the client has the key of.
+    package var clientCertificate: ClientCertificate? {
+        get { parser.clientCertificate }
+        set { parser.clientCertificate = newValue }
+    }
+    /// The last field of a believed proxy, and what it says.
+    var lastForwarded: (value: [UInt8], certificate: ClientCertificate)?
     /// The text of `peer`, made once.
     package private(set) lazy var peerText = peer.description
     package var eventLoop: any EventLoop { loop.eventLoop }
@@ -262,7 +269,15 @@ package final class EdgeConnection: ChannelDuplexHandler, @unchecked Sendable {
         case .failure(let failure):
             refuse(failure)
             return true
-        case .head(let head):
+        case .head(var head):
+            if let forwarded = core.forwardedCertificates, forwarded.isBelieved(peer) {
+                do throws(HeadFailure) {
+                    head.facts.clientCertificate = try forwardedCertificate(head.facts, forwarded)
+                } catch {
+                    refuse(error)
+                    return true
+                }
+            }
             begin(head)
             return true
         }

@@ -27,6 +27,7 @@ package enum HeadFailure: String, Error, Sendable, CaseIterable {
     case chunkEnd = "chunk_end"
     case trailer
     case statusLine = "status_line"
+    case clientCertificate = "client_certificate"
 
     /// The answer to a request that failed so; the connection closes behind it.
     package var status: Int {
@@ -79,6 +80,8 @@ package enum HeadFailure: String, Error, Sendable, CaseIterable {
         case .chunkExtension: "A chunk extension is malformed or too long (RFC 9112 section 7.1.1)."
         case .chunkEnd: "A chunk is not followed by CRLF (RFC 9112 section 7.1)."
         case .trailer: "The trailer section is malformed or too large (RFC 9112 section 7.1.2)."
+        case .clientCertificate:
+            "Client-Cert is not one certificate as a byte sequence, or Client-Cert-Chain is no list of them (RFC 9440)."
         case .statusLine: "The status line is malformed (RFC 9112 section 4)."
         }
     }

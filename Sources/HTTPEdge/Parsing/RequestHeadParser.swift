@@ -3,7 +3,7 @@ package import NIOCore
 
 /// A complete and checked request head.
 package struct RequestHead: Sendable {
-    package let facts: RequestFacts
+    package var facts: RequestFacts
     package let framing: BodyFraming
     /// Whether the client wants the connection to stay (RFC 9112 §9.3).
     package let keepsAlive: Bool
@@ -26,6 +26,7 @@ package struct RequestHeadParser {
     /// What each request of a connection has in common.
     package var peer: PeerAddress
     package var isTLS: Bool
+    package var clientCertificate: ClientCertificate?
     private var scanner: HeadScanner
 
     package static let methodBytesMax = 32
@@ -90,7 +91,8 @@ package struct RequestHeadParser {
             headers: Headers(storage: Array(block), fields: section.fields),
             isVersion10: line.isVersion10,
             peer: peer,
-            isTLS: isTLS
+            isTLS: isTLS,
+            clientCertificate: clientCertificate
         )
         return RequestHead(
             facts: facts,

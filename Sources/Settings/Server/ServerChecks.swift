@@ -49,7 +49,8 @@ struct ServerChecks {
                     whenStale: WhenStale(rawValue: try resolved.text("revocations.when_stale")) ?? .refuse
                 ),
                 validateRequiresClient: resolved.optionalFlag("validate.require_client") ?? !listeners.auth.address.isLoopback,
-                trustedProxies: trustedProxies, auditKeep: try resolved.duration("audit.keep"), logging: try logging(),
+                trustedProxies: trustedProxies, clientCertHeader: try clientCertHeader(trustedProxies),
+                auditKeep: try resolved.duration("audit.keep"), logging: try logging(),
                 drain: try resolved.duration("shutdown.drain"), passwords: try passwords(), lockout: try lockout(), resolved: resolved
             )
         } catch {
@@ -158,14 +159,37 @@ struct ServerChecks {
         let key = resolved.optionalText("\(name).tls.key")
         let clientCA = resolved.optionalText("\(name).tls.client_ca")
         if let certificate, let key {
-            return ServerSettings.Listener(
-                address: address, tls: ServerSettings.TLS(certificate: certificate, key: key, clientCA: clientCA)
-            )
+            let tls = ServerSettings.TLS(
+                certificate: certificate, key: key, clientCA: clientCA, clientCertificates: clientCertificates(name, clientCA))
+            return ServerSettings.Listener(address: address, tls: tls)
         }
         if certificate != nil { problem("\(name).tls.certificate", "needs \(name).tls.key beside it") }
         if key != nil { problem("\(name).tls.key", "needs \(name).tls.certificate beside it") }
         if clientCA != nil { problem("\(name).tls.client_ca", "needs \(name).tls.certificate and \(name).tls.key beside it") }
+        if resolved.isGiven("\(name).tls.client_certificates") {
+            problem("\(name).tls.client_certificates", "needs \(name).tls.certificate and \(name).tls.key beside it")
+        }
         return ServerSettings.Listener(address: address, tls: nil)
+    }
+
+    private mutating func clientCertificates(_ name: String, _ clientCA: String?) -> ServerSettings.ClientCertificates {
+        let key = "\(name).tls.client_certificates"
+        guard let text = resolved.optionalText(key), let mode = ServerSettings.ClientCertificates(rawValue: text) else {
+            return clientCA == nil ? .none : .verified
+        }
+        switch mode {
+        case .verified: if clientCA == nil { problem(key, "needs \(name).tls.client_ca beside it") }
+        // A CA that nobody is held to is a mistake that would go unnoticed.
+        case .none: if clientCA != nil { problem(key, "leaves \(name).tls.client_ca without use") }
+        case .any: break
+        }
+        return mode
+    }
+
+    private mutating func clientCertHeader(_ trusted: [AddressRange]) throws(SettingProblem) -> ServerSettings.ClientCertificates {
+        let mode = ServerSettings.ClientCertificates(rawValue: try resolved.text("client_cert_header")) ?? .none
+        if mode != .none, trusted.isEmpty { problem("client_cert_header", "needs trusted_proxies: nobody is believed without") }
+        return mode
     }
 
     private mutating func trustedProxies() -> [AddressRange] {

@@ -58,7 +58,13 @@ package enum ServerKeys {
             SettingKey("listen.\(name).tls.key", .path, default: nil, "Private key in PEM."),
             SettingKey(
                 "listen.\(name).tls.client_ca", .path, default: nil,
-                "Certificates in PEM whose clients are accepted; a client must show one."
+                "Certificates in PEM that those of clients chain to (mutual TLS, RFC 8705). A client need not show one; what needs one asks."
+            ),
+            SettingKey(
+                "listen.\(name).tls.client_certificates", .choice(["none", "verified", "any"]), default: nil,
+                "Which certificates of clients are taken. `verified`: those that chain to `client_ca`, others fail the handshake. `any`: "
+                    + "others pass as unverified, which clients that registered a certificate of their own need (RFC 8705 §2.2). "
+                    + "`none`: none is asked for. Without a value: `verified` with `client_ca`, else `none`."
             ),
         ]
     }
@@ -127,6 +133,12 @@ package enum ServerKeys {
         SettingKey(
             "trusted_proxies", .list(.text), default: "",
             "Addresses and ranges (CIDR) whose `X-Forwarded-*` are believed. None by default."
+        ),
+        SettingKey(
+            "client_cert_header", .choice(["none", "verified", "any"]), default: "none",
+            "What `Client-Cert` (RFC 9440) from `trusted_proxies` is worth, which must delete it from what comes in. `verified`: they pass on "
+                + "only certificates whose chain they have verified. `any`: they pass on others too, so none counts as verified. "
+                + "`none`: the field is not read."
         ),
         SettingKey("audit.keep", .duration(days(1)...days(3_650)), default: "90d", "How long audit events are kept."),
         SettingKey("log.format", .choice(["auto", "human", "json"]), default: "auto", "`auto` is `human` on a terminal, else `json`."),

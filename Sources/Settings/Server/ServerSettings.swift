@@ -8,7 +8,11 @@ package struct ServerSettings: Sendable {
         package let certificate: String
         package let key: String
         package let clientCA: String?
+        package let clientCertificates: ClientCertificates
     }
+
+    /// Which certificates of clients are taken, by a listener or from a proxy.
+    package enum ClientCertificates: String, Sendable { case none, verified, any }
 
     package struct Listener: Sendable, Equatable {
         package let address: ListenAddress
@@ -23,7 +27,9 @@ package struct ServerSettings: Sendable {
         package let controlPath: String
 
         /// Certificates and their keys, which may be renewed while the server runs.
-        package var certificateFiles: [String] { [auth, gateway, admin].compactMap(\.tls).flatMap { [$0.certificate, $0.key] } }
+        package var certificateFiles: [String] {
+            [auth, gateway, admin].compactMap(\.tls).flatMap { [$0.certificate, $0.key] + ($0.clientCA.map { [$0] } ?? []) }
+        }
     }
 
     package enum MasterKeys: Sendable {
@@ -110,6 +116,8 @@ package struct ServerSettings: Sendable {
     /// Whether `/validate` asks for client credentials.
     package let validateRequiresClient: Bool
     package let trustedProxies: [AddressRange]
+    /// What RFC 9440's fields from `trustedProxies` are worth.
+    package let clientCertHeader: ClientCertificates
     package let auditKeep: Duration
     package let logging: Logging
     package let drain: Duration

@@ -66,20 +66,51 @@ struct ServerChecksTests {
             "listen:\n  auth: {address: '0.0.0.0:8443', tls: {certificate: c.pem, key: k.pem, client_ca: ca.pem}}\n  admin: {tls: {certificate: /c, key: /k}}"
         let listeners = try World.load(file: file).settings.listeners
         #expect(listeners.auth.address == .tcp(host: "0.0.0.0", port: 8_443))
-        #expect(listeners.auth.tls == ServerSettings.TLS(certificate: "/etc/g/c.pem", key: "/etc/g/k.pem", clientCA: "/etc/g/ca.pem"))
+        #expect(
+            listeners.auth.tls
+                == ServerSettings.TLS(
+                    certificate: "/etc/g/c.pem", key: "/etc/g/k.pem", clientCA: "/etc/g/ca.pem", clientCertificates: .verified))
+        #expect(listeners.certificateFiles == ["/etc/g/c.pem", "/etc/g/k.pem", "/etc/g/ca.pem", "/c", "/k"])
         #expect(
             listeners.admin
                 == ServerSettings.Listener(
-                    address: .tcp(host: "127.0.0.1", port: 9_090), tls: .init(certificate: "/c", key: "/k", clientCA: nil)))
+                    address: .tcp(host: "127.0.0.1", port: 9_090),
+                    tls: .init(certificate: "/c", key: "/k", clientCA: nil, clientCertificates: .none)))
         #expect(listeners.gateway.tls == nil)
         #expect(try World.load(file: "listen: {control: {address: 'unix:/run/g'}}").settings.listeners.controlPath == "/run/g")
+    }
+
+    @Test("client certificates are asked for with client_ca, or when it is said so")
+    func clientCertificates() throws {
+        func mode(_ members: String) throws -> ServerSettings.ClientCertificates? {
+            let file = "listen: {auth: {address: 'localhost:1', tls: {certificate: c, key: k\(members)}}}"
+            return try World.load(file: file).settings.listeners.auth.tls?.clientCertificates
+        }
+        #expect(try mode("") == ServerSettings.ClientCertificates.none)
+        #expect(try mode(", client_certificates: none") == ServerSettings.ClientCertificates.none)
+        #expect(try mode(", client_ca: c") == .verified)
+        #expect(try mode(", client_ca: c, client_certificates: verified") == .verified)
+        #expect(try mode(", client_ca: c, client_certificates: any") == .any)
+        #expect(try mode(", client_certificates: any") == .any)
+    }
+
+    @Test("the certificates that proxies name are read only where it is said so, and from somebody")
+    func clientCertHeader() throws {
+        #expect(try World.load(file: "trusted_proxies: [10.0.0.0/8]").settings.clientCertHeader == .none)
+        let proxied = "trusted_proxies: [10.0.0.0/8]\nclient_cert_header: verified"
+        #expect(try World.load(file: proxied).settings.clientCertHeader == .verified)
+        #expect(World.load(file: "client_cert_header: verified").problems.map(\.key) == ["client_cert_header"])
+        #expect(World.load(file: "client_cert_header: yes").problems.map(\.key) == ["client_cert_header"])
     }
 
     @Test(
         "half of a TLS configuration is an error",
         arguments: [
             ("certificate: c", "listen.auth.tls.certificate"), ("key: k", "listen.auth.tls.key"),
-            ("client_ca: c", "listen.auth.tls.client_ca"),
+            ("client_ca: c", "listen.auth.tls.client_ca"), ("client_certificates: any", "listen.auth.tls.client_certificates"),
+            ("certificate: c, key: k, client_certificates: verified", "listen.auth.tls.client_certificates"),
+            ("certificate: c, key: k, client_ca: c, client_certificates: none", "listen.auth.tls.client_certificates"),
+            ("certificate: c, key: k, client_certificates: maybe", "listen.auth.tls.client_certificates"),
             ("cert: c", "listen.auth.tls.cert"),
         ]
     )
