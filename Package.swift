@@ -60,6 +60,7 @@ let package = Package(
         .systemLibrary(name: "CSodium", path: "Sources/C/CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
         .systemLibrary(name: "CCrypt", path: "Sources/C/CCrypt", providers: [.apt(["libcrypt-dev"])]),
         .target(name: "CLibPQ", path: "Sources/C/CLibPQ"),
+        .target(name: "CCurl", path: "Sources/C/CCurl"),
         .target(name: "CAssets", path: "Sources/C/CAssets", exclude: ["assets"]),
 
         library("AuthCore", [crypto, asn1]),
@@ -71,6 +72,7 @@ let package = Package(
         library("TokenKeys", ["AuthCore", "TokenVerification", "Store", crypto, cryptoExtras]),
         library("Accounts", ["AuthCore", "Store", "CArgon2", "CSodium", "CCrypt", "CAssets", crypto, cryptoExtras]),
         library("OAuthServer", ["AuthCore", "TokenVerification", "Store", "TokenKeys", crypto]),
+        library("Outbound", ["AuthCore", "CCurl"]),
         library("Gateway", ["AuthCore", "TokenVerification", "Store"]),
         library("Settings", ["AuthCore", "Store", yams]),
         library("HTTPEdge", ["AuthCore", asn1, x509, nioCore, nioPosix, nioTLS]),
@@ -86,7 +88,7 @@ let package = Package(
             name: "gatehouse",
             dependencies: [
                 "AuthCore", "TokenVerification", "Store", "StoreSQL", "StoreSQLite", "StorePostgres", "TokenKeys", "Accounts",
-                "OAuthServer",
+                "OAuthServer", "Outbound",
                 "Gateway", "Settings", "HTTPEdge", "ProxyServer", "GatehouseClient", "WebServer", crypto, nioCore, nioPosix,
             ],
             swiftSettings: settings
@@ -115,13 +117,15 @@ let package = Package(
         tests(
             "GatehouseClientTests",
             ["AuthCore", "GatehouseClient", "HTTPEdge", "TokenVerification", "TestSupport", nioCore, nioPosix, nioTLS]),
+        tests("OutboundTests", ["AuthCore", "Outbound", "TestSupport", nioCore, nioPosix, nioTLS]),
         tests("TokenKeysTests", ["AuthCore", "Store", "TokenKeys", "TokenVerification"]),
         tests("OAuthServerTests", ["AuthCore", "Store", "TokenKeys", "OAuthServer", crypto]),
         tests(
             "FlowTests",
             [
                 "gatehouse", "AuthCore", "Settings", "Store", "StoreSQL", "StoreSQLite", "HTTPEdge", "TokenKeys", "TokenVerification",
-                "WebServer", "Accounts", "Gateway", "GatehouseClient", "OAuthServer", "ProxyServer", "StorePostgres", "TestSupport",
+                "WebServer", "Accounts", "Gateway", "GatehouseClient", "OAuthServer", "Outbound", "ProxyServer", "StorePostgres",
+                "TestSupport",
                 "PostgresServer", nioCore, nioPosix,
             ]),
         tests("ProgramTests", ["AuthCore", "gatehouse", "TestSupport", "PostgresServer"]),

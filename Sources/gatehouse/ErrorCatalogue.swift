@@ -7,7 +7,7 @@ enum ErrorCatalogue {
         let rows: [(slug: String, meaning: String, remedy: String)]
     }
 
-    static let sections: [Section] = [tokens, proofs, signIn, oauth, requests, gateway, operating, framing]
+    static let sections: [Section] = [tokens, proofs, signIn, oauth, requests, gateway, outgoing, operating, framing]
 
     static var slugs: Set<String> { Set(sections.flatMap { $0.rows.map(\.slug) }) }
 
@@ -227,6 +227,46 @@ enum ErrorCatalogue {
             ("upstream_busy", "All connections to the service are in use. 503", "Scale it."),
             ("client_gone", "The client went away first.", ""),
             ("internal_error", "A fault of the gateway's own.", "Report it, with the trace id."),
+        ])
+
+    private static let outgoing = Section(
+        title: "Asking other servers",
+        introduction: """
+            Why a document that a client or a provider names was not fetched. Whoever named it is never told which of these it was.
+            `gatehouse verdict address` tells the first sixteen.
+            """,
+        rows: [
+            ("url_malformed", "No absolute URL of visible ASCII up to 2 KiB.", "Write it as RFC 3986 has it."),
+            ("url_not_https", "Neither `https`, nor `http` on a loopback address that `outbound.allow` names.", "Use `https`."),
+            ("url_credentials", "A user name or password in the URL.", "Leave it out."), ("url_fragment", "A `#`.", "Leave it out."),
+            ("url_host", "The host is no name and no address.", "Names in other scripts are written `xn--…`."),
+            ("address_spelling", "A number that some read as an address.", "Write IPv4 as four decimal numbers."),
+            ("port_not_allowed", "A port beside `outbound.ports`.", "Name the host in `outbound.allow`."),
+            ("address_unspecified", "0.0.0.0/8 or `::`.", "Use the real address."),
+            ("address_loopback", "The machine itself.", "For a service beside the server: `outbound.allow`."),
+            ("address_private", "A private or unique-local address.", "For a service of one's own: `outbound.allow`."),
+            ("address_shared", "100.64.0.0/10.", "For a service of one's own: `outbound.allow`."),
+            ("address_link_local", "A link-local address.", "Only a range in `outbound.allow` opens it."),
+            ("address_metadata", "Where clouds give out credentials.", "Look into it: who named this URL?"),
+            ("address_multicast", "A multicast address.", ""), ("address_reserved", "For documentation, tests, or nobody yet.", ""),
+            ("address_tunnel", "6to4, Teredo or ISATAP: another address hides in it.", "Use that one."),
+            ("fetch_request_malformed", "A header that cannot be sent.", "Report it."),
+            ("fetch_overloaded", "Too many fetches, of this host or at all.", "Is the host slow? `outbound.threads`, `outbound.queue`."),
+            ("fetch_stopped", "The server is shutting down.", ""), ("fetch_cancelled", "Whoever wanted it went away.", ""),
+            ("fetch_unavailable", "libcurl cannot be loaded, or there is no thread.", "Debian's package is `libcurl4`."),
+            ("fetch_name_unknown", "The name has no address.", "Check its spelling, and the resolver."),
+            ("fetch_not_connected", "Nobody answers at the address.", "Is it running?"),
+            ("fetch_not_trusted", "TLS failed, or the certificate is not one of this host.", "`outbound.ca` adds authorities."),
+            ("fetch_timed_out", "No whole answer in time.", "`outbound.timeout`; look at the host."),
+            ("fetch_connection_lost", "The answer broke off.", "Look at the host."),
+            ("fetch_answer_malformed", "No valid HTTP/1.1.", "Look at the host."),
+            ("fetch_headers_too_large", "Headers over 32 KiB.", ""), ("fetch_body_too_large", "A body over the bound of its kind.", ""),
+            ("fetch_body_encoded", "A compressed body, which nobody asked for.", "Send it as it is."),
+            ("fetch_wrong_media_type", "Another media type than those asked for.", "Set `Content-Type`."),
+            ("fetch_redirected", "A redirect where none, or no further one, is followed.", "Name the URL that it leads to."),
+            ("fetch_redirect_malformed", "A `Location` that is neither a URL nor a path.", ""),
+            ("fetch_wrong_status", "Another status than 200.", "Look at the host."),
+            ("fetch_content_refused", "The document is not what it should be.", "See the log."),
         ])
 
     private static let operating = Section(

@@ -2,6 +2,7 @@ import Accounts
 import AuthCore
 import Gateway
 import OAuthServer
+import Outbound
 import Settings
 import Store
 import StorePostgres
@@ -42,6 +43,8 @@ final class Node: Sendable {
     var gateway: GatewayState { snapshots.gateway }
     let resources: ResourceLoader
     let signIn: PasswordSignIn
+    /// The only way to other servers, but for the database and the services behind the gateway.
+    let outbound: Outbound
     /// What is wrong with the store, for the health page.
     let storeProblem = SharedText()
     /// The number of the signing keys that are held.
@@ -57,7 +60,7 @@ final class Node: Sendable {
     static let leeway = Duration.seconds(60)
 
     /// The keys of every target, beside those of the server itself.
-    static let moreKeys = FirstPartyTokens.settings + SigningKeys.settings
+    static let moreKeys = FirstPartyTokens.settings + SigningKeys.settings + Outbound.settings
 
     /// Opens the store and reads what must be there before the first request. Nothing is left open when it throws.
     ///
@@ -141,6 +144,7 @@ final class Node: Sendable {
         _ settings: ServerSettings, _ opened: Opened, environment: Environment, log: Log, metrics: Metrics
     ) async throws {
         let database = opened.database
+        outbound = try Outbound.open(settings, environment: environment)
         wake = opened.wake
         let issuerID = Identifier(settings.issuer.text)
         let accessTTL = settings.tokens.accessTTL
@@ -218,6 +222,7 @@ final class Node: Sendable {
 
     /// Lets go of the store, last of all.
     func close() async {
+        await outbound.close()
         await database.close()
         if sharesItsStore { await followedDatabase.close() }
     }

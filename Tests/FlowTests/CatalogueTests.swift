@@ -1,4 +1,5 @@
 import Accounts
+import AuthCore
 import Gateway
 import HTTPEdge
 import OAuthServer
@@ -17,6 +18,7 @@ struct CatalogueTests {
         reasons +=
             PasswordRefusal.allCases.map(\.rawValue) + IdentifierRefusal.allCases.map(\.rawValue) + SignInRefusal.allCases.map(\.rawValue)
         reasons += HeadFailure.allCases.map(\.rawValue) + ProxyFailure.allCases.map(\.rawValue) + TargetFault.allCases.map(\.rawValue)
+        reasons += OutgoingError.allCases.map(\.rawValue)
         for reason in reasons { #expect(ErrorCatalogue.slugs.contains(reason), "\(reason)") }
         let rows = ErrorCatalogue.sections.flatMap { $0.rows.map(\.slug) }
         #expect(rows.count == Set(rows).count)

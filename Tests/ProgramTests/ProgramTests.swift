@@ -265,6 +265,13 @@ struct ProgramTests {
         #expect(route.output.contains("malformed"))
         let names = try Program.run(["verdict", "identifier"], in: folder, input: "{\"id\":1,\"kind\":\"username\",\"value\":\"ALICE\"}\n")
         #expect(names.output.contains("\"canonical\":\"alice\""))
+        let address = try Program.run(
+            ["verdict", "address"], in: folder,
+            input: "{\"id\":1,\"url\":\"https://127.0.0.1/\"}\n{\"id\":2,\"url\":\"https://8.8.8.8/jwks\"}\n{\"id\":3}\n")
+        #expect(address.output.contains("\"reason\":\"address_loopback\",\"host\":\"127.0.0.1\",\"addresses\":[\"127.0.0.1\"]"))
+        #expect(
+            address.output.contains("{\"id\":2,\"verdict\":\"accept\",\"reason\":null,\"host\":\"8.8.8.8\",\"addresses\":[\"8.8.8.8\"]}"))
+        #expect(address.status == 2)
     }
 
     @Test("no secret is ever in the log, whatever the level (TK-34)", .timeLimit(.minutes(1)))

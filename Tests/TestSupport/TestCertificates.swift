@@ -52,6 +52,44 @@ package enum TestCertificates {
         -----END PRIVATE KEY-----
         """
 
+    /// For `other.test` alone, good until 2126.
+    package static let otherCertificate = """
+        -----BEGIN CERTIFICATE-----
+        MIIBmTCCAT6gAwIBAgIUZwfBwx8x5zpwlK339viXxo0xxjAwCgYIKoZIzj0EAwIw
+        FTETMBEGA1UEAwwKb3RoZXIudGVzdDAgFw0yNjExMjExNDQ5MzJaGA8yMTI2MTAy
+        ODE0NDkzMlowFTETMBEGA1UEAwwKb3RoZXIudGVzdDBZMBMGByqGSM49AgEGCCqG
+        SM49AwEHA0IABFtW4k+Yy6HdpZ1XcJKYmY0pnX9+yUV/36O0QKhYN9krV1ExPAgK
+        DqWH6ghibvXFu6ABP19W+CnNVKKvBrB4JI2jajBoMB0GA1UdDgQWBBST5J6AgPyh
+        QxEJG0cLFnMlwEGq5jAfBgNVHSMEGDAWgBST5J6AgPyhQxEJG0cLFnMlwEGq5jAP
+        BgNVHRMBAf8EBTADAQH/MBUGA1UdEQQOMAyCCm90aGVyLnRlc3QwCgYIKoZIzj0E
+        AwIDSQAwRgIhALOOKw5JqFlZ4Cw9QZWgiEU++kcvbLI2u7LDe22WL/AlAiEAzGRB
+        J+SW1EVQ3am8QGlMYYm7dqmaL4Pi9nEyT0fYYAo=
+        -----END CERTIFICATE-----
+        """
+
+    /// For `localhost` and 127.0.0.1, good in the year 2020.
+    package static let expiredCertificate = """
+        -----BEGIN CERTIFICATE-----
+        MIIBYjCCAQmgAwIBAgIBATAKBggqhkjOPQQDAjATMREwDwYDVQQDDAhvbGQudGVz
+        dDAeFw0yMDAxMDEwMDAwMDBaFw0yMTAxMDEwMDAwMDBaMBMxETAPBgNVBAMMCG9s
+        ZC50ZXN0MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEW1biT5jLod2lnVdwkpiZ
+        jSmdf37JRX/fo7RAqFg32StXUTE8CAoOpYfqCGJu9cW7oAE/X1b4Kc1Uoq8GsHgk
+        jaNOMEwwDwYDVR0TAQH/BAUwAwEB/zAaBgNVHREEEzARgglsb2NhbGhvc3SHBH8A
+        AAEwHQYDVR0OBBYEFJPknoCA/KFDEQkbRwsWcyXAQarmMAoGCCqGSM49BAMCA0cA
+        MEQCIE80qXip9lqmBUMG7iH/O4AKaR0Jdd932QAIUC8f9dpMAiB0uJ7k/HgL47q7
+        S+VzyrRQ4yVNYlSydbM4sQr7rQ4lOQ==
+        -----END CERTIFICATE-----
+        """
+
+    /// Of the two above.
+    package static let otherKey = """
+        -----BEGIN PRIVATE KEY-----
+        MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgg466Iu6TbL9P7lrw
+        UnEbzj060uuJ06zzxjCwrgYqqZOhRANCAARbVuJPmMuh3aWdV3CSmJmNKZ1/fslF
+        f9+jtECoWDfZK1dRMTwICg6lh+oIYm71xbugAT9fVvgpzVSirwaweCSN
+        -----END PRIVATE KEY-----
+        """
+
     private static let count = Atomic<Int>(0)
 
     /// A file of its own with this text.

@@ -2,6 +2,7 @@ import Accounts
 import AuthCore
 import Gateway
 import Glibc
+import Outbound
 import Settings
 import Store
 import TokenVerification
@@ -12,6 +13,7 @@ enum CheckConfigCommand {
     static func run(_ arguments: [String]) async throws -> Int32 {
         let (settings, warnings) = try SettingsLoading.load(arguments)
         for warning in warnings { Terminal.error("warning: \(warning)") }
+        _ = try Outbound.open(settings, environment: .live)
         var files: [ResourceFile] = []
         for path in settings.applyFiles {
             do { files.append(ResourceFile(path: path, bytes: try Files.read(path))) } catch { throw UsageError("\(path): \(error)") }
@@ -64,6 +66,9 @@ enum VerdictCommand {
         case "dpop": return VerdictDPoP.answer
         case "identifier": return VerdictIdentifier.answer
         case "password": return VerdictPassword.answer
+        case "address":
+            let policy = try OutboundPolicy(allow: [], ports: Outbound.Options().ports)
+            return AddressVerdict(policy).answer
         case "route":
             guard let path = options.value("--resources") else { throw UsageError("route needs --resources FILE") }
             let file: ResourceFile
@@ -78,7 +83,7 @@ enum VerdictCommand {
                 let verdict = RouteVerdict(table)
                 return { verdict.answer($0) }
             }
-        case let kind: throw UsageError("the kinds are token, jws, json, dpop, route, identifier, password; \"\(kind ?? "")\" is none")
+        case let kind: throw UsageError("the kinds are token, jws, json, dpop, route, identifier, password, address; \"\(kind ?? "")\" is none")
         }
     }
 }
