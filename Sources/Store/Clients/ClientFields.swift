@@ -75,12 +75,16 @@ package enum ClientFields {
         texts(
             "request_uris", \.requestURIs, "list of URLs", "Where its request objects may be fetched from (RFC 9101 §5.2).",
             URISyntax.webFault),
-        text("request_object_signing_alg", \.requestObjectAlgorithm, words(signatures), "The only algorithm of its request objects.", oneOf(signatures)),
+        text(
+            "request_object_signing_alg", \.requestObjectAlgorithm, words(signatures), "The only algorithm of its request objects.",
+            oneOf(signatures)),
         flag("require_signed_request_object", \.needsSignedRequest, "Whether every request must be a signed object."),
         flag("require_pushed_authorization_requests", \.needsPushedRequest, "Whether every request must be pushed (RFC 9126 §6)."),
         seconds("default_max_age", \.defaultMaxAge, "How long ago a sign-in may be, when a request says nothing."),
         flag("require_auth_time", \.needsAuthTime, "Whether ID tokens always say `auth_time`."),
-        texts("default_acr_values", \.defaultACRValues, "list of text", "The assurance that is wanted when a request says nothing.", nameFault),
+        texts(
+            "default_acr_values", \.defaultACRValues, "list of text", "The assurance that is wanted when a request says nothing.", nameFault
+        ),
         texts(
             "authorization_details_types", \.authorizationDetailsTypes, "list of text", "The types of RFC 9396 that it may ask for.",
             nameFault),
@@ -90,13 +94,16 @@ package enum ClientFields {
         word("subject_type", \.subjectType, .public, "`pairwise` gives it subjects that no other sector sees."),
         text("sector_identifier_uri", \.sectorIdentifierURI, "URL", "What its pairwise subjects belong to.", URISyntax.webFault),
         text("id_token_signed_response_alg", \.idTokenAlgorithm, words(signatures), "Default `RS256`.", oneOf(signatures)),
-        text("id_token_encrypted_response_alg", \.idTokenEncryption.algorithm, words(keyEncryptions), "Default none.", oneOf(keyEncryptions)),
+        text(
+            "id_token_encrypted_response_alg", \.idTokenEncryption.algorithm, words(keyEncryptions), "Default none.", oneOf(keyEncryptions)),
         text(
             "id_token_encrypted_response_enc", \.idTokenEncryption.encoding, words(contentEncryptions), "Default `A128CBC-HS256`.",
             oneOf(contentEncryptions)),
-        text("userinfo_signed_response_alg", \.userinfoAlgorithm, words(signatures), "Without it userinfo is plain JSON.", oneOf(signatures)),
         text(
-            "userinfo_encrypted_response_alg", \.userinfoEncryption.algorithm, words(keyEncryptions), "Default none.", oneOf(keyEncryptions)),
+            "userinfo_signed_response_alg", \.userinfoAlgorithm, words(signatures), "Without it userinfo is plain JSON.", oneOf(signatures)),
+        text(
+            "userinfo_encrypted_response_alg", \.userinfoEncryption.algorithm, words(keyEncryptions), "Default none.", oneOf(keyEncryptions)
+        ),
         text(
             "userinfo_encrypted_response_enc", \.userinfoEncryption.encoding, words(contentEncryptions), "Default `A128CBC-HS256`.",
             oneOf(contentEncryptions)),
@@ -108,7 +115,8 @@ package enum ClientFields {
             oneOf(signatures)),
         flag("dpop_bound_access_tokens", \.needsDPoP, "Whether every token must be bound to a key (RFC 9449 §5.2)."),
         flag(
-            "tls_client_certificate_bound_access_tokens", \.needsBoundCertificate, "Whether tokens are bound to its certificate (RFC 8705 §3.4)."),
+            "tls_client_certificate_bound_access_tokens", \.needsBoundCertificate,
+            "Whether tokens are bound to its certificate (RFC 8705 §3.4)."),
     ]
 
     private static let policies: [ClientField] = [
