@@ -19,6 +19,7 @@ struct TransferTests {
     func roundTrip() async throws {
         let first = try await TestNode.start(["--lockout.free_attempts", "2"])
         var people = try await People(signedInAt: first)
+        var authorizations = try await MovingAuthorizations(at: first)
         let exported = try await first.export("first")
         await first.node.database.close()
 
@@ -30,6 +31,7 @@ struct TransferTests {
         #expect(try TransferTests.rows(compared) == TransferTests.rows(exported))
         #expect(try TransferTests.epoch(compared) != TransferTests.epoch(exported))
         try await people.check(at: second)
+        try await authorizations.check(at: second)
 
         let back = try await second.export("back")
         let database = second.folder.appendingPathComponent("back.db").path
@@ -37,6 +39,7 @@ struct TransferTests {
         let third = try await TestNode.start(storage: .sqlite(database), like: second)
         #expect(try await TransferTests.rows(third.export("third")) == TransferTests.rows(back))
         try await people.check(at: third)
+        try await authorizations.check(at: third)
         await third.node.database.close()
     }
 

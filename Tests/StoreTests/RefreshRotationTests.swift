@@ -108,6 +108,7 @@ struct RefreshRotationTests {
                 #expect(counter < before.current)
                 #expect(model.rotation == before)
                 model.isRevoked = true
+            case .kept: Issue.record("this grant's tokens are used up")
             case .aheadOfStore: Issue.record("nobody holds a token that was not issued")
             }
             // One chain: a token that is not the current one or its predecessor works for nobody.

@@ -14,6 +14,8 @@ package protocol RegistrationStore: Sendable {
     func changeRegistration(
         _ client: ClientDefinition, uid: Identifier, tokenHash: [UInt8], event: AuditEvent
     ) async throws(StoreError) -> Bool
-    /// Deletes the client and ends everything that it holds.
+    /// Deletes the client and ends everything that it holds. Another one under its id has another uid; for a day its tokens are refused.
+    ///
+    /// - Returns: Whether it was there with `uid`. A client that did not register itself never is.
     func deleteRegistration(_ client: Identifier, uid: Identifier, at now: Instant, event: AuditEvent) async throws(StoreError) -> Bool
 }

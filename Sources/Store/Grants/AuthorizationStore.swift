@@ -88,7 +88,8 @@ package enum CodeOutcome: Sendable {
     case wrongKey
     /// The account, the client or the session is no longer in force.
     case disabled
-    /// It was used before, by the right client with the right verifier: the grant is revoked, with whatever was bought.
+    /// It was used before, and comes again from the right client with the right verifier, whatever key is proved: the grant is revoked, with
+    /// whatever was bought.
     case replayed
 }
 

@@ -31,7 +31,7 @@ package struct Parked: Sendable, Equatable {
 
 /// Short-lived, single-use things. Expired ones do not exist; they go in small batches inside other writes.
 package protocol ParkedStore: Sendable {
-    /// All or nothing. - Returns: Whether every id was free.
+    /// All or nothing. - Returns: Whether every id was free. Atomic: of any number of racing callers with an id one gets true.
     func park(_ records: [Parked], at now: Instant) async throws(StoreError) -> Bool
     func parked(_ kind: Parked.Kind, _ id: Identifier, at now: Instant) async throws(StoreError) -> Parked?
     /// Puts `record` in the place of the one with its version. - Returns: Whether it was still there and unchanged.

@@ -19,7 +19,7 @@ package struct PendingLogout: Sendable, Equatable {
 
 /// The queue of logouts to deliver. What ends a session puts them there, in its transaction.
 package protocol LogoutStore: Sendable {
-    /// Takes up to `limit` that are due, for `lease`: until then no other node gets them, after that they are due again.
+    /// Takes up to `limit` (1…1 000) that are due, for `lease`: until then no other node gets them, after that they are due again.
     func dueLogouts(_ limit: Int, lease: Duration, at now: Instant) async throws(StoreError) -> [PendingLogout]
     func logoutDelivered(_ id: Identifier) async throws(StoreError)
     /// Comes again at `next`.

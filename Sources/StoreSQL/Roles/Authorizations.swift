@@ -14,6 +14,7 @@ extension SQLTransaction {
         let grant = held.grant
         guard grant.clientID == presentation.clientID else { return .wrongClient }
         if let fault = binding.fault(presentation) { return fault }
+        // Before the key is looked at: a thief's key, which the code was bound to when it was used, must not hide the replay.
         if try state.flag(1) {
             try revokeGrants("id", grant.id, at: now, margin: limits.revocationMargin)
             var event = event
@@ -22,6 +23,7 @@ extension SQLTransaction {
             return .replayed
         }
         guard codeUntil > now else { return .expired }
+        if let confirmation = binding.confirmation, confirmation != presentation.confirmation { return .wrongKey }
         // The session must be there still, whatever outlives it afterwards.
         guard !account.isDisabled, let client = held.client, client.uid == grant.clientUID, let session = held.session,
             session.expiresAt > now
@@ -42,7 +44,7 @@ extension SQLTransaction {
             try execute(
                 """
                 INSERT INTO session_clients (session_id, client_id, expires_ms) VALUES (?1, ?2, ?3)
-                ON CONFLICT (session_id, client_id) DO NOTHING
+                ON CONFLICT (session_id, client_id) DO UPDATE SET expires_ms = ?3
                 """,
                 .id(session.id), .id(client.id), .time(session.expiresAt))
         }
@@ -55,19 +57,15 @@ extension SQLTransaction {
 }
 
 extension GrantBinding {
-    /// What of the presentation is not what the code is bound to. A verifier where there was no challenge is no match either (RFC 9700
-    /// §4.8.2).
+    /// What of the presentation is not what the request was made with. A verifier where there was no challenge is no match either (RFC 9700
+    /// §4.8.2), nor is a redirect URI where there was none.
     fileprivate func fault(_ presentation: CodePresentation) -> CodeOutcome? {
         func isSame(_ left: String?, _ right: String?) -> Bool {
             guard let left, let right else { return left == nil && right == nil }
             return isEqualInConstantTime(left.utf8, right.utf8)
         }
-        // Who sent none with the request may leave it out or not (RFC 6749 §4.1.3 asks for it only then).
-        if redirectURI != nil || presentation.redirectURI != nil, !isSame(redirectURI, presentation.redirectURI) {
-            return .wrongRedirectURI
-        }
+        guard isSame(redirectURI, presentation.redirectURI) else { return .wrongRedirectURI }
         guard isSame(codeChallenge, presentation.codeChallenge) else { return .wrongVerifier }
-        if let confirmation, confirmation != presentation.confirmation { return .wrongKey }
         return nil
     }
 }
@@ -85,9 +83,7 @@ extension SQLStore {
                 return .clientUnavailable
             }
             if let request = authorization.pushedRequest {
-                guard let taken = try transaction.takeParked(.pushedRequest, request, at: now), taken.clientID == client.id else {
-                    return .requestSpent
-                }
+                guard try transaction.takeParked(.pushedRequest, request, of: client.id, at: now) != nil else { return .requestSpent }
             }
             if let consent = authorization.consent { try transaction.remember(consent) }
             let codeUntil = now + authorization.codeLifetime

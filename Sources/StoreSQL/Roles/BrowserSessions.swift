@@ -50,10 +50,13 @@ extension SQLTransaction {
         guard let id = request.continues, let session = try liveSession(id, at: now), session.accountID == request.accountID else {
             return nil
         }
+        let expiresAt = max(session.expiresAt, now + request.lifetime)
         try execute(
             "UPDATE sessions SET acr = ?1, amr = ?2, authenticated_ms = ?3, used_ms = ?4, expires_ms = ?5 WHERE id = ?6",
             .text(request.assurance.acr), .list(request.assurance.amr), .time(request.assurance.authenticatedAt), .time(now),
-            .time(max(session.expiresAt, now + request.lifetime)), .id(id))
+            .time(expiresAt), .id(id))
+        // Who wants to hear of its end wants to hear of the later one.
+        try execute("UPDATE session_clients SET expires_ms = ?1 WHERE session_id = ?2", .time(expiresAt), .id(id))
         return try liveSession(id, at: now)
     }
 }

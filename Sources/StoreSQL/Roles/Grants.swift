@@ -47,6 +47,8 @@ struct HeldGrant {
     /// Live ones only.
     let client: Client?
     let resourcesVersion: Int64
+    /// Whether it began with an authorization code that was not used yet.
+    let waitsForCode: Bool
 
     /// How long it may live at the most, and what was proved when it began; nothing when its session has ended before it.
     func life(at now: Instant, offline: Duration) -> (end: Instant, assurance: SessionAssurance)? {
@@ -79,7 +81,8 @@ extension SQLTransaction {
     func held(_ id: Identifier, at now: Instant) throws(StoreError) -> HeldGrant? {
         let rows = try query(
             """
-            SELECT \(qualified(grantColumns, "g")), \(qualified(sessionColumns, "s")), \(qualified(clientColumns, "c")), f.resources_version
+            SELECT \(qualified(grantColumns, "g")), \(qualified(sessionColumns, "s")), \(qualified(clientColumns, "c")), f.resources_version,
+                CASE WHEN g.code_until_ms IS NOT NULL AND g.code_spent = 0 THEN 1 ELSE 0 END
             FROM grants g CROSS JOIN feed f LEFT JOIN sessions s ON s.id = g.session_id
                 LEFT JOIN clients c ON c.id = g.client_id AND c.deleted = 0 AND c.disabled = 0
             WHERE f.id = 1 AND g.id = ?1 AND g.revoked_ms IS NULL AND g.expires_ms > ?2\(dialect.locking("g"))
@@ -90,7 +93,7 @@ extension SQLTransaction {
         return HeldGrant(
             grant: try row.grant(), session: try row.part(from: grantColumnCount, count: 11)?.session(),
             client: try row.part(from: grantColumnCount + 11, count: 7)?.client(),
-            resourcesVersion: try row.int(grantColumnCount + 18))
+            resourcesVersion: try row.int(grantColumnCount + 18), waitsForCode: try row.flag(grantColumnCount + 19))
     }
 
     private func advance(
@@ -108,11 +111,15 @@ extension SQLTransaction {
         guard changed == 1 else { throw .corrupt("a locked grant changed") }
     }
 
-    /// A token that stays the current one: written when what is stored covers its tokens no more, an hour ahead.
+    /// A token that stays the current one: written when what is stored covers its tokens no more, an hour ahead, and when its expiry has
+    /// moved by a step, which with a short idle lifetime is less than the hour.
     private func keep(_ grant: Grant, until expiresAt: Instant, tokensUntil: Instant) throws(StoreError) {
         try execute(
-            "UPDATE grants SET expires_ms = ?1, token_until_ms = ?2 WHERE id = ?3 AND token_until_ms < ?4",
-            .time(expiresAt), .time(tokensUntil + .seconds(3_600)), .id(grant.id), .time(tokensUntil))
+            """
+            UPDATE grants SET expires_ms = ?1, token_until_ms = CASE WHEN token_until_ms < ?2 THEN ?3 ELSE token_until_ms END
+            WHERE id = ?4 AND (token_until_ms < ?2 OR expires_ms <> ?1)
+            """,
+            .time(expiresAt), .time(tokensUntil), .time(tokensUntil + .seconds(3_600)), .id(grant.id))
     }
 
     fileprivate func refresh(
@@ -125,6 +132,8 @@ extension SQLTransaction {
         guard grant.clientID == presentation.clientID else { return .wrongClient }
         guard !account.isDisabled, let client = held.client, client.uid == grant.clientUID else { return .disabled }
         guard let life = held.life(at: now, offline: presentation.offlineLifetime) else { return .disabled }
+        // A refresh token exists, so its code was used: the store has forgotten it.
+        if held.waitsForCode { return .aheadOfStore }
 
         var rotation = grant.rotation
         let outcome = rotation.present(

@@ -35,7 +35,7 @@ extension SQLStore {
                     SELECT id FROM logouts WHERE next_ms <= ?2 AND expires_ms > ?2 ORDER BY next_ms LIMIT ?3\(transaction.dialect.skipLockedClause))
                 RETURNING id, session_id, client_id, account_id, attempts
                 """,
-                .time(now + lease), .time(now), .int(Int64(limit)))
+                .time(now + lease), .time(now), .int(Int64(min(max(limit, 1), 1_000))))
             var due: [PendingLogout] = []
             for row in rows {
                 due.append(

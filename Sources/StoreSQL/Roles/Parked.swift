@@ -26,12 +26,14 @@ extension SQLValue {
 extension SQLTransaction {
     /// A few rows of the short-lived tables that nothing can use any more.
     func forgetParked(at now: Instant) throws(StoreError) {
+        // By the whole key: a row beside the locked ones may be another's, who waits for one of these.
         for (table, key) in [
-            ("parked", "id"), ("spent", "id"), ("browser_sessions", "cookie_hash"), ("logouts", "id"), ("session_clients", "session_id"),
+            ("parked", "kind, id"), ("spent", "id"), ("browser_sessions", "cookie_hash"), ("logouts", "id"),
+            ("session_clients", "session_id, client_id"),
         ] {
             try execute(
                 """
-                DELETE FROM \(table) WHERE expires_ms < ?1 AND \(key) IN (
+                DELETE FROM \(table) WHERE (\(key)) IN (
                     SELECT \(key) FROM \(table) WHERE expires_ms < ?1 LIMIT ?2\(dialect.skipLockedClause))
                 """,
                 .time(now), .int(SQLStore.cleanupBatch)
@@ -39,26 +41,45 @@ extension SQLTransaction {
         }
     }
 
-    /// - Returns: Whether it was there and has not expired.
-    func takeParked(_ kind: Parked.Kind, _ id: Identifier, at now: Instant) throws(StoreError) -> Parked? {
-        let rows = try query("DELETE FROM parked WHERE kind = ?1 AND id = ?2 RETURNING \(columns)", .text(kind.rawValue), .id(id))
+    /// - Parameter client: Whose it must be; another's stays.
+    /// - Returns: Nothing when it was not there, or has expired.
+    func takeParked(
+        _ kind: Parked.Kind, _ id: Identifier, of client: Identifier? = nil, at now: Instant
+    ) throws(StoreError) -> Parked? {
+        let rows = try query(
+            "DELETE FROM parked WHERE kind = ?1 AND id = ?2 AND client_id = COALESCE(?3, client_id) RETURNING \(columns)",
+            .text(kind.rawValue), .id(id), .id(client))
         guard let parked = try rows.first?.parked(), parked.expiresAt > now else { return nil }
         return parked
     }
 }
 
+extension SQLTransaction {
+    /// - Returns: Whether its id was free. One that has expired is.
+    fileprivate func insert(_ record: Parked, at now: Instant) throws(StoreError) -> Bool {
+        let inserted = try execute(
+            """
+            INSERT INTO parked (\(columns)) VALUES (?1, ?2, ?3, ?4, 0, ?5)
+            ON CONFLICT (kind, id) DO UPDATE SET client_id = ?3, value = ?4, version = 0, expires_ms = ?5 WHERE parked.expires_ms <= ?6
+            """,
+            .text(record.kind.rawValue), .id(record.id), .id(record.clientID), .json(.object(record.value)), .time(record.expiresAt),
+            .time(now))
+        return inserted == 1
+    }
+}
+
 extension SQLStore {
     package func park(_ records: [Parked], at now: Instant) async throws(StoreError) -> Bool {
-        try await write { (transaction) throws(StoreError) in
-            for record in records {
-                let sql = "SELECT 1 FROM parked WHERE kind = ?1 AND id = ?2"
-                if try !transaction.query(sql, .text(record.kind.rawValue), .id(record.id)).isEmpty { return false }
-            }
-            for record in records {
-                try transaction.execute(
-                    "INSERT INTO parked (\(columns)) VALUES (?1, ?2, ?3, ?4, 0, ?5)",
-                    .text(record.kind.rawValue), .id(record.id), .id(record.clientID), .json(.object(record.value)),
-                    .time(record.expiresAt))
+        // In one order, so that two callers with the same ids do not wait for each other.
+        let ordered = records.sorted { ($0.kind.rawValue, $0.id) < ($1.kind.rawValue, $1.id) }
+        return try await write { (transaction) throws(StoreError) in
+            for (index, record) in ordered.enumerated() {
+                if try transaction.insert(record, at: now) { continue }
+                for earlier in ordered[..<index] {
+                    try transaction.execute(
+                        "DELETE FROM parked WHERE kind = ?1 AND id = ?2", .text(earlier.kind.rawValue), .id(earlier.id))
+                }
+                return false
             }
             try transaction.forgetParked(at: now)
             return true

@@ -61,10 +61,11 @@ extension SQLStore {
         let limits = limits
         return try await write { (transaction) throws(StoreError) in
             guard let before = try transaction.client(client), before.uid == uid else { return false }
+            guard try transaction.execute("DELETE FROM registrations WHERE client_uid = ?1", .id(uid)) == 1 else { return false }
             try transaction.endEverything(ofClient: client, uid: uid, at: now, margin: limits.revocationMargin)
-            try transaction.execute("DELETE FROM registrations WHERE client_uid = ?1", .id(uid))
             try transaction.execute("DELETE FROM consents WHERE client_uid = ?1", .id(uid))
-            try transaction.execute("UPDATE clients SET deleted = 1, disabled = 1 WHERE id = ?1", .id(client))
+            // Its row goes too: what anybody may make must leave nothing behind.
+            try transaction.execute("DELETE FROM clients WHERE id = ?1", .id(client))
             try transaction.append(event, limits: limits)
             try transaction.raiseResourcesVersion()
             return true

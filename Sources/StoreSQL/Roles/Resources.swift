@@ -206,14 +206,16 @@ private struct Applying {
         for client in stored where !wanted.contains(where: { $0.id == client.id }) {
             guard let row = try transaction.client(client.id) else { continue }
             try transaction.endEverything(ofClient: row.id, uid: row.uid, at: now, margin: margin)
+            if request.prune { try transaction.execute("DELETE FROM consents WHERE client_uid = ?1", .id(row.uid)) }
             let state = request.prune ? "deleted = 1" : "disabled = CASE WHEN disabled = 2 THEN 2 ELSE 1 END"
             try transaction.execute("UPDATE clients SET \(state) WHERE id = ?1", .id(row.id))
         }
         if request.prune {
             // Those that an earlier apply disabled.
-            for row in try transaction.query("SELECT id FROM clients WHERE managed_by = 'file' AND disabled = 1 AND deleted = 0") {
+            for row in try transaction.query("SELECT id, uid FROM clients WHERE managed_by = 'file' AND disabled = 1 AND deleted = 0") {
                 let id = try row.identifier(0)
                 if wanted.contains(where: { $0.id == id }) { continue }
+                try transaction.execute("DELETE FROM consents WHERE client_uid = ?1", .id(try row.identifier(1)))
                 try transaction.execute("UPDATE clients SET deleted = 1 WHERE id = ?1", .id(id))
             }
         }

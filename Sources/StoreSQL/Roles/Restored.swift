@@ -42,6 +42,26 @@ extension SQLStore {
                 """,
                 .time(start), .text(last), .int(SQLStore.endBatch))
         }
+        // A consent that was withdrawn, a device code that was used: who knows? People are asked again.
+        _ = try await inBatches { (transaction, last) throws(StoreError) in
+            try transaction.query(
+                """
+                DELETE FROM consents WHERE account_id IN (
+                    SELECT account_id FROM consents WHERE account_id > ?2 AND granted_ms <= ?1 ORDER BY account_id LIMIT ?3)
+                AND granted_ms <= ?1 RETURNING account_id
+                """,
+                .time(start), .text(last), .int(SQLStore.endBatch))
+        }
+        for kind in Parked.Kind.allCases {
+            _ = try await inBatches { (transaction, last) throws(StoreError) in
+                try transaction.query(
+                    """
+                    DELETE FROM parked WHERE kind = ?4 AND id IN (
+                        SELECT id FROM parked WHERE kind = ?4 AND id > ?2 AND expires_ms > ?1 ORDER BY id LIMIT ?3) RETURNING id
+                    """,
+                    .time(start), .text(last), .int(SQLStore.endBatch), .text(kind.rawValue))
+            }
+        }
         return ended
     }
 

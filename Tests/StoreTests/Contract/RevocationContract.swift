@@ -150,8 +150,21 @@ struct RevocationContract {
         let key = SigningKeyRecord(
             id: "k1", algorithm: "ES256", state: .active, publicJWK: "{}", sealedPrivateKey: [1], publishedAt: test.now)
         _ = try await store.changeSigningKeys(event: nil) { _, _ in [key] }
+        // A code that was perhaps used, a consent that was perhaps withdrawn, a device code that was perhaps answered.
+        let one = try await test.authorized("bob") { authorization in
+            authorization.consent = Consent(
+                accountID: authorization.accountID, clientUID: authorization.clientUID, clientID: authorization.clientID,
+                scope: authorization.scope, details: [], grantedAt: test.now)
+        }
+        for kind in Parked.Kind.allCases {
+            let waiting = Parked(kind: kind, id: "x", clientID: "web", value: JSONObject(), expiresAt: test.now + .seconds(60))
+            #expect(try await store.park([waiting], at: test.now))
+        }
         let before = try await store.revocationSnapshot()
-        #expect(try await store.endEverything(event: test.event(.storeRollback)) == EndedEverything(keys: 1, grants: 7, sessions: 7))
+        #expect(try await store.endEverything(event: test.event(.storeRollback)) == EndedEverything(keys: 1, grants: 8, sessions: 8))
+        #expect(try await test.redeem(one.grant).word == "gone")
+        #expect(try await store.browserSession(cookieHash: Array("bob".utf8), at: test.now) == nil)
+        for table in ["consents", "parked"] { #expect(try await test.rows(table) == 0, "\(table)") }
         #expect(try await store.endEverything(event: test.event(.storeRollback)) == EndedEverything())
         let after = try await store.revocationSnapshot()
         #expect(after.position.epoch != before.position.epoch && after.versions.keys > before.versions.keys)

@@ -10,6 +10,8 @@ extension TestStore {
         try await walkAccounts(name)
         try await walkResources(name)
         try await walkRest(name)
+        try await walkAuthorizations(name)
+        try await walkParked(name)
     }
 
     private func walkAccounts(_ name: String) async throws {
