@@ -239,6 +239,23 @@ struct ProgramTests {
         #expect(result.errors.contains("tokens.refresh_ttl"))
     }
 
+    @Test("a mistake in outbound.allow or outbound.ca is told before anything starts")
+    func outbound() async throws {
+        try await onThread {
+            let folder = try Program.newFolder()
+            for (option, value, said) in [
+                ("--outbound.allow", "10.0.0.0/33", "outbound.allow"), ("--outbound.allow", "https://idp.internal", "outbound.allow"),
+                ("--outbound.ca", "missing.pem", "outbound.ca"), ("--outbound.ca", "resources.yaml", "outbound.ca"),
+                ("--outbound.ports", "0", "outbound.ports"),
+            ] {
+                let result = try Program.run(["check-config", option, value], in: folder)
+                #expect(result.status != 0 && result.errors.contains(said), "\(option) \(value): \(result.errors)")
+            }
+            let good = try Program.run(["check-config", "--outbound.allow", "10.0.0.0/8,idp.internal:9443"], in: folder)
+            #expect(good.status == 0, "\(good.errors)")
+        }
+    }
+
     @Test("verdicts: one line out for each line in, in order; exit 2 when a line was no case")
     func verdicts() async throws { try await onThread { try self.checkVerdicts() } }
 
