@@ -110,7 +110,7 @@ let package = Package(
         tests(
             "GatehouseClientTests",
             ["AuthCore", "GatehouseClient", "HTTPEdge", "TokenVerification", "TestSupport", nioCore, nioPosix, nioTLS]),
-        tests("TokenKeysTests", ["AuthCore", "Store", "TokenKeys", "TokenVerification"]),
+        tests("TokenKeysTests", ["AuthCore", "Store", "TokenKeys", "TokenVerification", crypto, cryptoExtras]),
         tests("OAuthServerTests", ["AuthCore", "Store", "TokenKeys", "OAuthServer", crypto]),
         tests(
             "FlowTests",
