@@ -118,7 +118,7 @@ let package = Package(
             "GatehouseClientTests",
             ["AuthCore", "GatehouseClient", "HTTPEdge", "TokenVerification", "TestSupport", nioCore, nioPosix, nioTLS]),
         tests("OutboundTests", ["AuthCore", "Outbound", "TestSupport", nioCore, nioPosix, nioTLS]),
-        tests("TokenKeysTests", ["AuthCore", "Store", "TokenKeys", "TokenVerification"]),
+        tests("TokenKeysTests", ["AuthCore", "Store", "TokenKeys", "TokenVerification", crypto, cryptoExtras]),
         tests("OAuthServerTests", ["AuthCore", "Store", "TokenKeys", "OAuthServer", crypto]),
         tests(
             "FlowTests",

@@ -26,7 +26,7 @@ struct VerificationCheck {
         _ = explanation.check("format", true, expected: "an access token in compact form", found: "\(token.count) bytes")
 
         let name = jws.header.algorithmName
-        let algorithm = jws.header.algorithm.flatMap { $0.isSymmetric ? nil : $0 }
+        let algorithm = jws.header.algorithm.flatMap { $0.isOfKeySets ? $0 : nil }
         guard explanation.check("algorithm", algorithm != nil, expected: "ES256, ES384, ES512, RS256, PS256 or EdDSA", found: name) else {
             return .refused(.unsupportedAlgorithm)
         }

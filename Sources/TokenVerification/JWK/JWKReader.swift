@@ -13,6 +13,25 @@ extension VerificationKey {
 
     /// - Parameter rsaDefault: The algorithm of an RSA key that names none: `rs256` or `ps256`.
     init(jwk: JSONObject, rsaDefault: SignatureAlgorithm) throws(JWKError) {
+        try self.init(jwk: jwk, rsa: [rsaDefault, rsaDefault == .ps256 ? .rs256 : .ps256])
+    }
+
+    /// The key under one algorithm, which whoever asks has allowed (RFC 8725 §3.1): what `alg` names, if it is there, and what fits the
+    /// kind of key.
+    ///
+    /// - Parameter algorithm: Not symmetric.
+    init(jwk: JSONObject, as algorithm: SignatureAlgorithm) throws(JWKError) {
+        let isRSA: Bool =
+            switch algorithm {
+            case .rs256, .rs384, .rs512, .ps256, .ps384, .ps512: true
+            case .es256, .es384, .es512, .edDSA, .hs256, .hs384, .hs512: false
+            }
+        try self.init(jwk: jwk, rsa: isRSA ? [algorithm] : [])
+        guard self.algorithm == algorithm else { throw .unsupportedAlgorithm }
+    }
+
+    /// - Parameter rsa: What an RSA key may have; the first of them if it names none.
+    private init(jwk: JSONObject, rsa: [SignatureAlgorithm]) throws(JWKError) {
         guard let type = jwk["kty"]?.string else { throw .missingMember }
         if type.isSameBytes(as: "oct") { throw .symmetricKey }
         for name in JWKReader.privateMembers where jwk[name] != nil { throw .privateMember }
@@ -25,7 +44,7 @@ extension VerificationKey {
         } else if type.isSameBytes(as: "OKP") {
             (algorithm, material) = try JWKReader.octetKeyPair(jwk)
         } else if type.isSameBytes(as: "RSA") {
-            (algorithm, material) = try JWKReader.rsa(jwk, defaultAlgorithm: rsaDefault)
+            (algorithm, material) = try JWKReader.rsa(jwk, allowed: rsa)
         } else {
             throw .unsupportedKeyType
         }
@@ -34,12 +53,12 @@ extension VerificationKey {
 }
 
 /// The parts of reading a JWK that its kinds share.
-enum JWKReader {
+package enum JWKReader {
     /// Of RFC 7518 §6.2.2, §6.3.2, §6.4.1 and RFC 8037 §2.
-    static let privateMembers = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"]
+    package static let privateMembers = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"]
 
     /// The most operations that `key_ops` may list.
-    static let operationsMax = 16
+    package static let operationsMax = 16
 
     /// `use` and `key_ops` (RFC 7517 §4.2, §4.3).
     static func checkPurpose(_ jwk: JSONObject) throws(JWKError) {
@@ -54,14 +73,14 @@ enum JWKReader {
         }
     }
 
-    static func keyID(_ jwk: JSONObject) throws(JWKError) -> Identifier? {
+    package static func keyID(_ jwk: JSONObject) throws(JWKError) -> Identifier? {
         guard let member = jwk["kid"] else { return nil }
         guard let text = member.string, (1...JWSHeader.keyIDBytesMax).contains(text.utf8.count) else { throw .invalidKeyID }
         return Identifier(text)
     }
 
     /// The bytes of a member; canonical base64url is the only text that is read.
-    static func bytes(_ jwk: JSONObject, _ name: String) throws(JWKError) -> [UInt8] {
+    package static func bytes(_ jwk: JSONObject, _ name: String) throws(JWKError) -> [UInt8] {
         guard let text = jwk[name]?.string else { throw .missingMember }
         guard text.utf8.count <= 4_096, let bytes = Base64URL.decode(text) else { throw .invalidEncoding }
         return bytes
@@ -113,10 +132,10 @@ enum JWKReader {
     }
 
     fileprivate static func rsa(
-        _ jwk: JSONObject, defaultAlgorithm: SignatureAlgorithm
+        _ jwk: JSONObject, allowed: [SignatureAlgorithm]
     ) throws(JWKError) -> (SignatureAlgorithm, VerificationKey.Material) {
-        let other: SignatureAlgorithm = defaultAlgorithm == .ps256 ? .rs256 : .ps256
-        let algorithm = try algorithm(jwk, allowed: [defaultAlgorithm, other])
+        guard !allowed.isEmpty else { throw .unsupportedAlgorithm }
+        let algorithm = try algorithm(jwk, allowed: allowed)
         let numbers = try RSAPublicNumbers(modulus: try bytes(jwk, "n"), exponent: try bytes(jwk, "e"))
         return (algorithm, try numbers.material())
     }

@@ -1,7 +1,7 @@
 internal import AuthCore
 internal import Crypto
 
-/// A symmetric key of the `jws` verdict (RFC 7518 §3.2). No access token is ever checked with one.
+/// A symmetric key of the `jws` verdict, or the secret of a client (RFC 7518 §3.2). No access token is ever checked with one.
 struct MACKey {
     let algorithm: SignatureAlgorithm
     private let key: SymmetricKey
@@ -13,8 +13,18 @@ struct MACKey {
         var allowed: [SignatureAlgorithm] = [.hs256, .hs384, .hs512]
         if let index = allowed.firstIndex(of: headerAlgorithm) { allowed.swapAt(0, index) }
         algorithm = try JWKReader.algorithm(jwk, allowed: allowed)
-        let bytes = try JWKReader.bytes(jwk, "k")
-        // JW-04: a key at least as long as the hash.
+        key = try MACKey.key(try JWKReader.bytes(jwk, "k"), algorithm)
+    }
+
+    /// - Parameter algorithm: Symmetric.
+    init(secret: Secret<[UInt8]>, algorithm: SignatureAlgorithm) throws(JWKError) {
+        guard algorithm.isSymmetric else { throw .unsupportedAlgorithm }
+        self.algorithm = algorithm
+        key = try MACKey.key(secret.exposed, algorithm)
+    }
+
+    /// JW-04, CA-12: a key at least as long as the hash.
+    private static func key(_ bytes: [UInt8], _ algorithm: SignatureAlgorithm) throws(JWKError) -> SymmetricKey {
         let hashBytes =
             switch algorithm {
             case .hs384: 48
@@ -22,7 +32,7 @@ struct MACKey {
             default: 32
             }
         guard bytes.count >= hashBytes else { throw .weakKey }
-        key = SymmetricKey(data: bytes)
+        return SymmetricKey(data: bytes)
     }
 
     /// Compares in constant time.

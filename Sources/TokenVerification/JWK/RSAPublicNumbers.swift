@@ -1,15 +1,15 @@
 internal import CryptoExtras
 
 /// The modulus and exponent of an RSA key, checked before the library sees them (JW-18).
-struct RSAPublicNumbers {
+package struct RSAPublicNumbers {
     /// RFC 7518 §3.3 asks for 2 048 bits or more; above 8 192 one verification costs too much.
     static let modulusBits = 2_048...8_192
 
-    let modulus: [UInt8]
-    let exponent: [UInt8]
+    package let modulus: [UInt8]
+    package let exponent: [UInt8]
 
     /// - Throws: `invalidEncoding` for a leading zero byte, `weakKey` for numbers that are not accepted.
-    init(modulus: [UInt8], exponent: [UInt8]) throws(JWKError) {
+    package init(modulus: [UInt8], exponent: [UInt8]) throws(JWKError) {
         guard let highest = modulus.first, highest != 0, let lowest = modulus.last, let first = exponent.first, first != 0 else {
             throw .invalidEncoding
         }

@@ -84,10 +84,15 @@ public struct VerificationKey: Sendable {
             return signature.count == 64 && key.isValidSignature(signature, for: message)
         case .rsa(let key, let modulus, _):
             guard signature.count == modulus.count else { return false }
-            return key.isValidSignature(
-                _RSA.Signing.RSASignature(rawRepresentation: signature), for: digest(SHA256.self, message),
-                padding: algorithm == .ps256 ? .PSS : .insecurePKCS1v1_5
-            )
+            let parsed = _RSA.Signing.RSASignature(rawRepresentation: signature)
+            return switch algorithm {
+            case .ps256: key.isValidSignature(parsed, for: digest(SHA256.self, message), padding: .PSS)
+            case .ps384: key.isValidSignature(parsed, for: digest(SHA384.self, message), padding: .PSS)
+            case .ps512: key.isValidSignature(parsed, for: digest(SHA512.self, message), padding: .PSS)
+            case .rs384: key.isValidSignature(parsed, for: digest(SHA384.self, message), padding: .insecurePKCS1v1_5)
+            case .rs512: key.isValidSignature(parsed, for: digest(SHA512.self, message), padding: .insecurePKCS1v1_5)
+            default: key.isValidSignature(parsed, for: digest(SHA256.self, message), padding: .insecurePKCS1v1_5)
+            }
         }
     }
 

@@ -130,6 +130,14 @@ struct JWSHeader: Sendable {
         return object
     }
 
+    /// Whether `typ` is this media type, with or without `application/`, ASCII letters in either case (RFC 7515 §4.1.9).
+    static func isSameType(_ type: String, _ expected: String) -> Bool {
+        let prefix = "application/"
+        let found = type.utf8.map(lowercasedASCII)
+        let wanted = expected.utf8.map(lowercasedASCII)
+        return found == wanted || found == Array(prefix.utf8) + wanted
+    }
+
     private static func equalsIgnoringASCIICase(_ text: String, _ lowercase: StaticString) -> Bool {
         guard text.utf8.count == lowercase.utf8CodeUnitCount else { return false }
         var position = 0

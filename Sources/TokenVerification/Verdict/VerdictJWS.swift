@@ -25,7 +25,9 @@ public enum VerdictJWS {
     private static func payload(of jws: UnsafeBufferPointer<UInt8>, signedBy jwk: JSONObject) -> Result<[UInt8], TokenRefusal> {
         // What is wrong with the text is of no interest here, only that it is malformed.
         guard let parsed = try? CompactJWS(jws) else { return .failure(.malformed) }
-        guard let algorithm = parsed.header.algorithm else { return .failure(.unsupportedAlgorithm) }
+        guard let algorithm = parsed.header.algorithm, algorithm.isOfKeySets || algorithm.isSymmetric else {
+            return .failure(.unsupportedAlgorithm)
+        }
         let keyAlgorithm: SignatureAlgorithm
         let isSigned: Bool
         do throws(JWKError) {

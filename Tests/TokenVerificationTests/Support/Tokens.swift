@@ -2,7 +2,8 @@ import AuthCore
 import Crypto
 import CryptoExtras
 import Testing
-import TokenVerification
+
+@testable import TokenVerification
 
 /// A key pair of the tests.
 struct TestKey: Sendable {
@@ -39,6 +40,26 @@ struct TestKey: Sendable {
         let key = try rsa.get()
         return TestKey(verification: try VerificationKey(id: id, rs256: key.publicKey)) {
             Array(try key.signature(for: SHA256.hash(data: $0), padding: .insecurePKCS1v1_5).rawRepresentation)
+        }
+    }
+
+    static func rs384() throws -> TestKey { try rsa(.rs384) }
+    static func rs512() throws -> TestKey { try rsa(.rs512) }
+    static func ps384() throws -> TestKey { try rsa(.ps384) }
+    static func ps512() throws -> TestKey { try rsa(.ps512) }
+
+    private static func rsa(_ algorithm: SignatureAlgorithm) throws -> TestKey {
+        let key = try rsa.get()
+        var jwk = try VerificationKey(id: "krsa", rs256: key.publicKey).publicJWK
+        jwk["alg"] = .string(algorithm.rawValue)
+        let padding: _RSA.Signing.Padding = [.ps384, .ps512].contains(algorithm) ? .PSS : .insecurePKCS1v1_5
+        let isLong = [.rs512, .ps512].contains(algorithm)
+        return TestKey(verification: try VerificationKey(jwk: jwk, as: algorithm)) {
+            let signature =
+                isLong
+                ? try key.signature(for: SHA512.hash(data: $0), padding: padding)
+                : try key.signature(for: SHA384.hash(data: $0), padding: padding)
+            return Array(signature.rawRepresentation)
         }
     }
 
