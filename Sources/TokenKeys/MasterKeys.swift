@@ -11,6 +11,7 @@ package struct MasterKeys: Sendable {
         case grantTags = "grant tags"
         case clientSecrets = "client secrets"
         case storeCheck = "store check"
+        case proofNonces = "proof nonces"
     }
 
     package enum Failure: Error, Sendable, Equatable {
