@@ -41,8 +41,14 @@ package struct ForwardPlan: Sendable {
     package let identityHeaders: [(name: String, value: String)]
     /// For the log; nothing on an open route without a token.
     package let subject: Identifier?
+    /// For the client, on whatever the service answers: the next `DPoP-Nonce` (RFC 9449 §8.2). Empty for a plain bearer token.
+    package let answerHeaders: [(name: String, value: String)]
 
-    package init(route: RoutePlan, target: [UInt8], identityHeaders: [(name: String, value: String)], subject: Identifier?) {
+    package init(
+        route: RoutePlan, target: [UInt8], identityHeaders: [(name: String, value: String)], subject: Identifier?,
+        answerHeaders: [(name: String, value: String)] = []
+    ) {
+        self.answerHeaders = answerHeaders
         self.route = route
         self.target = target
         self.identityHeaders = identityHeaders

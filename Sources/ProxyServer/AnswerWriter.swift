@@ -9,6 +9,8 @@ enum AnswerWriter {
         var isVersion10: Bool
         var keepsAlive: Bool
         var body: Body
+        /// The gateway's own, each a header that can be written.
+        var added: [(name: String, value: String)] = []
 
         enum Body {
             case none
@@ -20,7 +22,8 @@ enum AnswerWriter {
 
     /// - Returns: The head with its empty line and room for `extra` bytes; nothing when it could not be written.
     static func head(_ head: UpstreamHead, _ frame: Frame, date: [UInt8], extra: Int, _ allocator: ByteBufferAllocator) -> ByteBuffer? {
-        let size = 256 + date.count + head.block.readableBytes + 4 * head.fields.count
+        var size = 256 + date.count + head.block.readableBytes + 4 * head.fields.count
+        for (name, value) in frame.added { size += name.utf8.count + value.utf8.count + 4 }
         var buffer = allocator.buffer(capacity: size + extra)
         var isGood = true
         head.block.withUnsafeReadableBytes { bytes in
@@ -37,16 +40,24 @@ enum AnswerWriter {
                     let kind = HeaderRules.response(bytes, field.name)
                     guard kind == .keep || kind == .date else { continue }
                     if !listed.isEmpty, HeaderRules.isListed(bytes, field.name, in: listed) { continue }
+                    // There is one at the most (RFC 9449 §8.1), and the gateway takes the proofs.
+                    if !frame.added.isEmpty, bytes.spells(field.name, "dpop-nonce") { continue }
                     if kind == .date { hasDate = true }
                     RequestWriter.put(&cursor, field, bytes)
                 }
                 if !hasDate { cursor.put(date) }
+                for (name, value) in frame.added {
+                    isGood = isGood && cursor.put(name: name)
+                    cursor.put(": ")
+                    isGood = isGood && cursor.put(value: value)
+                    cursor.put("\r\n")
+                }
                 putFraming(&cursor, frame, head)
                 cursor.put(head.isVersion10 ? "via: 1.0 gatehouse\r\n" : "via: 1.1 gatehouse\r\n")
                 let whole = ResponseWriter.Frame(isHead: frame.isHead, isVersion10: frame.isVersion10, keepsAlive: frame.keepsAlive)
                 ResponseWriter.putConnection(&cursor, whole)
                 cursor.put("\r\n")
-                isGood = !cursor.overflowed
+                isGood = isGood && !cursor.overflowed
                 return cursor.count
             }
         }

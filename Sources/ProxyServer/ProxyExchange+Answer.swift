@@ -1,3 +1,4 @@
+internal import Gateway
 internal import HTTPEdge
 internal import NIOCore
 
@@ -20,7 +21,8 @@ extension ProxyExchange {
                 if !isChunked { keepsAlive = false }
             }
         }
-        let frame = AnswerWriter.Frame(isHead: isHead, isVersion10: client.isHTTP10, keepsAlive: keepsAlive, body: body)
+        let frame = AnswerWriter.Frame(
+            isHead: isHead, isVersion10: client.isHTTP10, keepsAlive: keepsAlive, body: body, added: plan?.answerHeaders ?? [])
         var extra = 0
         if case .length(let length) = body, length <= core.limits.copyBytesMax { extra = length }
         guard let bytes = AnswerWriter.head(head, frame, date: client.dateLine, extra: extra, client.allocator) else {

@@ -14,6 +14,7 @@ package struct MasterKeys: Sendable {
         /// What browsers carry from step to step of an authorization.
         case interactions = "interactions"
         case forms = "forms"
+        case proofNonces = "proof nonces"
     }
 
     package enum Failure: Error, Sendable, Equatable {

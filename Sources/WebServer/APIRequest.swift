@@ -61,16 +61,28 @@ package struct APIRequest: Sendable {
         return essence.elementsEqual("application/json".utf8)
     }
 
-    /// The token behind `Authorization: Bearer`; nothing when there is no such header.
+    /// A token, and the scheme that it came under.
+    package struct Credential: Sendable {
+        package let token: Secret<[UInt8]>
+        /// DPoP, which goes with a proof (RFC 9449 §7.1), rather than Bearer.
+        package let isDPoP: Bool
+    }
+
+    /// The token behind `Authorization: Bearer` or `DPoP`; nothing when there is no such header.
     ///
     /// - Throws: 400 when the header is there twice or is of another form (RFC 6750 §3.1).
-    package func bearer() throws(APIError) -> Secret<[UInt8]>? {
+    package func credential() throws(APIError) -> Credential? {
         let count = facts.headers.count("authorization")
         if count == 0 { return nil }
-        guard count == 1, let header = facts.headers.single("authorization"),
-            let token = AuthorizationScheme.credentials(of: header, scheme: "bearer")
-        else { throw .invalidRequest("Send one Authorization header with one bearer token.") }
-        return Secret(token)
+        if count == 1, let header = facts.headers.single("authorization") {
+            if let token = AuthorizationScheme.credentials(of: header, scheme: "bearer") {
+                return Credential(token: Secret(token), isDPoP: false)
+            }
+            if let token = AuthorizationScheme.credentials(of: header, scheme: "dpop") {
+                return Credential(token: Secret(token), isDPoP: true)
+            }
+        }
+        throw .invalidRequest("Send one Authorization header with one bearer token.")
     }
 
     /// Who the client says it is: HTTP Basic, or `client_id` and `client_secret` in the body, never both (TK-03).

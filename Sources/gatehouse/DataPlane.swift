@@ -55,7 +55,7 @@ struct DataPlane: Sendable {
         )
     }
 
-    static func declare(_ metrics: Metrics, _ verifier: TokenVerifier, _ environment: Environment) {
+    static func declare(_ metrics: Metrics, _ verifier: TokenVerifier, _ desk: ProofDesk, _ environment: Environment) {
         metrics.declare(
             "gatehouse_proxied_total", "Requests at the gateway, by route, status and reason.", labels: ["route", "status", "reason"])
         metrics.gauge("gatehouse_revocations", "Entries in the replica of the revocations.") { Int64(verifier.revocations.current.count) }
@@ -63,6 +63,9 @@ struct DataPlane: Sendable {
             verifier.revocations.age(at: environment.uptime())?.wholeMilliseconds ?? -1
         }
         metrics.gauge("gatehouse_verification_cache_bytes", "Bytes in the cache of verified tokens.") { Int64(verifier.cacheBytes) }
+        metrics.gauge("gatehouse_proofs_remembered", "DPoP proofs that were used a short while ago and are not taken again.") {
+            Int64(desk.replay.count)
+        }
         metrics.gauge("gatehouse_log_lines_dropped", "Log lines dropped since the start, because the log is read too slowly.") {
             Int64(LogWriter.dropped)
         }

@@ -50,8 +50,15 @@ enum ErrorCatalogue {
             ("expired", "`exp` has passed by more than the leeway.", "Refresh."),
             ("revoked", "The session, grant, account, client or token was ended.", "Sign in again."),
             ("wrong_audience", "None of the audiences asked for is in `aud`.", "Ask for the resource when signing in."),
-            ("proof_required", "The token is bound to a key, and no proof came with it.", "Send the proof."),
-            ("invalid_proof", "The proof does not fit the token or the request.", "Make a new proof for each request."),
+            (
+                "proof_required", "The token is bound to a key or a certificate, and no proof of it came along.",
+                "`Authorization: DPoP TOKEN` and the header `DPoP`; or the client's certificate."
+            ),
+            (
+                "invalid_proof",
+                "The proof does not fit the request or was used before, or the token is bound to something else, or to nothing.",
+                "Make a new proof for each request, with the key of the token; send tokens that are not bound as Bearer."
+            ),
             ("insufficient_authentication", "The sign-in is too old or too weak for this.", "Sign in again, with a stronger factor."),
             ("insufficient_scope", "A scope that is needed is missing.", "Ask for it when signing in; the roles must grant it."),
             (
@@ -85,6 +92,15 @@ enum ErrorCatalogue {
             ),
             ("proof_expired", "`iat` is more than 60 s ago.", "Make a proof for each request; compare the clocks."),
             ("proof_not_yet_valid", "`iat` lies more than 60 s ahead.", "Compare the clocks."),
+            (
+                "proof_missing", "The scheme is DPoP, and there is no `DPoP` header. Not from `/validate`.",
+                "Send the proof beside the token."
+            ),
+            ("proof_repeated", "More than one `DPoP` header. Not from `/validate`.", "Send one."),
+            (
+                "proofs_overloaded", "So many proofs were used in the last seconds that no other one can be remembered. 503",
+                "Look at `gatehouse_proofs_remembered`; add nodes."
+            ),
             ("proof_wrong_token", "`ath` is not the hash of the token that came along, or is missing.", "Hash the token that is sent."),
         ])
 
@@ -186,7 +202,6 @@ enum ErrorCatalogue {
             ("user_unknown", "No such user.", "`gatehouse user list`."),
             ("key_too_early", "The next key was published too recently to sign.", "Wait as long as `Retry-After` says."),
             ("key_unknown", "No such key in force.", "`gatehouse key list`."),
-            ("proof_unsupported", "Proofs of possession come in a later version.", "Leave it out."),
             ("faulty_resources", "Resource files have mistakes; nothing was changed.", "Read `problems`."),
             ("payload_too_large", "The body is larger than this path takes.", "Send less."),
         ])
@@ -205,9 +220,9 @@ enum ErrorCatalogue {
             ("escape_not_utf8", "Escapes that are no UTF-8.", ""),
             ("ambiguous_path", "Decoded, the path leads to another route.", "Write it without escapes."),
             ("malformed_host", "Not exactly one good `Host`.", "Send one."), ("malformed_method", "The method is no token.", ""),
-            ("credential_missing", "The route needs a token.", "`Authorization: Bearer TOKEN`."),
+            ("credential_missing", "The route needs a token.", "`Authorization: Bearer TOKEN`, or `DPoP TOKEN` with a proof."),
             ("credential_repeated", "Several `Authorization` headers.", "Send one."),
-            ("credential_scheme", "Another scheme than Bearer.", "Use Bearer."),
+            ("credential_scheme", "Another scheme than Bearer and DPoP.", "Use one of them."),
             ("credential_malformed", "No token behind the scheme.", "Send one."),
             ("role_required", "The route wants a role.", "Grant it, and let the resource `include_roles`."),
             ("client_not_allowed", "The route takes other clients.", "See its `require`."),

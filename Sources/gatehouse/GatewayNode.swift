@@ -1,4 +1,5 @@
 import AuthCore
+import Crypto
 import GatehouseClient
 import Gateway
 import HTTPEdge
@@ -19,6 +20,7 @@ final class GatewayNode: Sendable {
     let verifier: TokenVerifier
     private let gateway: GatewayState
     private let feed: FeedClient
+    private let senders: SenderPolicy
     private let known: Known
     /// Heartbeats that one question waits for.
     private static let heartbeatsMax = 8
@@ -63,13 +65,16 @@ final class GatewayNode: Sendable {
             feed = try FeedClient(
                 configuration, replica: verifier.revocations, hooks: hooks, group: group, environment: environment, log: log)
         } catch { throw StartFailure("control_plane.ca: the authorities cannot be read: \(error.reason)") }
+        // It has no master key: its nonces are its own, and a client that meets another gateway is told another one.
+        let desk = ProofDesk(nonces: DPoPNonces(keys: [SymmetricKey(data: environment.randomBytes(32))]))
+        senders = SenderPolicy(desk: desk, trustedProxies: settings.trustedProxies)
         self.settings = settings
         self.environment = environment
         self.log = log
         self.verifier = verifier
         self.gateway = gateway
         self.known = known
-        DataPlane.declare(metrics, verifier, environment)
+        DataPlane.declare(metrics, verifier, desk, environment)
         metrics.gauge("gatehouse_control_plane_followed", "Whether an auth node is being followed.") { [feed] in feed.source == nil ? 0 : 1
         }
     }
@@ -130,7 +135,8 @@ final class GatewayNode: Sendable {
             return .refuse(AccessRefusal(reason: error.reason, response: error.response(traceID: traceID), traceID: traceID))
         }
         let decider = AccessDecider(
-            state: gateway, verifier: verifier, whenStale: settings.revocations.whenStale, environment: environment, identityToken: nil)
+            state: gateway, verifier: verifier, whenStale: settings.revocations.whenStale, environment: environment,
+            senders: senders, identityToken: nil)
         return decider.decide(request, mayAsk: mayAsk)
     }
 

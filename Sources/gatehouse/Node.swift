@@ -30,6 +30,8 @@ final class Node: Sendable {
     let followed: SQLStore
     let masterKeys: MasterKeys
     let clientSecrets: ClientSecrets
+    /// What this node keeps for the proofs that come with access tokens, to the gateway and to its own API.
+    let proofDesk: ProofDesk
     let verifier: TokenVerifier
     /// What the readers of the event stream are told.
     let events: EventFeed
@@ -165,6 +167,8 @@ final class Node: Sendable {
         try await store.prepare()
         masterKeys = try await MasterKeyFile.open(settings.masterKeys, store: store, environment: environment, log: log)
         clientSecrets = ClientSecrets(keys: masterKeys)
+        proofDesk = ProofDesk(
+            nonces: DPoPNonces(keys: (0..<masterKeys.count).map { [masterKeys] in masterKeys.subkey(.proofNonces, of: $0) }))
         let rotation = KeyRotation(
             algorithm: try settings.resolved.text("keys.algorithm"),
             idTokenAlgorithms: settings.resolved.texts("keys.id_token_algorithms"), rotateEvery: settings.keys.rotateEvery,
@@ -231,6 +235,7 @@ final class Node: Sendable {
     var decider: AccessDecider {
         AccessDecider(
             state: gateway, verifier: verifier, whenStale: settings.revocations.whenStale, environment: environment,
+            senders: SenderPolicy(desk: proofDesk, trustedProxies: settings.trustedProxies),
             identityToken: { [self] in identityToken($0, $1, $2) }
         )
     }

@@ -29,7 +29,8 @@ struct Shells {
             metrics.count("gatehouse_requests_total", endpoint, String(status), reason ?? "")
         }
         let valid = metrics.counter("gatehouse_validations_total", ["valid"])
-        let own = OwnToken(verifier: node.verifier, tokens: node.firstParty, environment: environment)
+        let own = OwnToken(
+            verifier: node.verifier, tokens: node.firstParty, environment: environment, proofs: Shells.proofs(node, isAdmin: false))
         let validate = ValidateEndpoint(
             verifier: node.verifier, clients: node.clients, requiresClient: node.settings.validateRequiresClient,
             cacheMax: node.settings.revocations.maxStaleness, environment: environment
@@ -68,8 +69,23 @@ struct Shells {
         }
         authRows = api.table.endpoints
         adminRows = endpoints
-        admin = listener(.bearer(own))
+        let ownOfAdmin = OwnToken(
+            verifier: node.verifier, tokens: node.firstParty, environment: environment, proofs: Shells.proofs(node, isAdmin: true))
+        admin = listener(.bearer(ownOfAdmin))
         control = listener(.everybody)
+    }
+
+    /// How the API takes proofs: their URL is below the issuer, which is where clients find the API. The admin listener is at no
+    /// published URL, and an issuer on loopback has several names: there it is what the request says.
+    private static func proofs(_ node: Node, isAdmin: Bool) -> OwnProofs {
+        let issuer = node.settings.issuer
+        return OwnProofs(desk: node.proofDesk) { request in
+            let facts = request.facts
+            guard isAdmin || (issuer.isLoopback && facts.peer.isLoopback) else {
+                return DPoPTarget(url: issuer.text + String(decoding: facts.path, as: UTF8.self))
+            }
+            return facts.headers.single("host").flatMap { DPoPTarget(isTLS: facts.isTLS, host: $0, target: facts.target) }
+        }
     }
 
     /// The data plane, on the event loops of `group`.
@@ -84,7 +100,7 @@ struct Shells {
         metrics.declare(
             "gatehouse_requests_total", "Requests of the API, by endpoint, status and reason.", labels: ["endpoint", "status", "reason"])
         metrics.declare("gatehouse_validations_total", "Tokens validated, by outcome.", labels: ["outcome"])
-        DataPlane.declare(metrics, node.verifier, node.environment)
+        DataPlane.declare(metrics, node.verifier, node.proofDesk, node.environment)
         metrics.gauge("gatehouse_event_readers", "Readers of the event stream of revocations.") { Int64(node.events.readerCount) }
         metrics.gauge("gatehouse_password_hashes_waiting", "Password hashes that wait for a thread.") { Int64(node.hashing.queued) }
     }

@@ -129,6 +129,28 @@ struct HeaderTests {
         #expect(with.values("authorization") == ["Bearer abc"] && with.values("dpop") == ["proof"])
     }
 
+    @Test("the gateway's DPoP-Nonce goes to the client on whatever the service answers, and no other beside it (RFC 9449 §8.1, §8.2)")
+    func proofNonce() async throws {
+        let backend = try await Backend.start { _ in
+            .text("HTTP/1.1 200 OK\r\nDPoP-Nonce: theirs\r\nDPoP-Nonce: twice\r\nX-Other: o\r\nContent-Length: 1\r\n\r\nx")
+        }
+        func nonces(_ answer: RawClient.Answer) -> [String] {
+            answer.headers.filter { $0.lowercased().hasPrefix("dpop-nonce: ") }.map { String($0.dropFirst(12)) }
+        }
+        let rows: [([(name: String, value: String)], [String])] = [([("dpop-nonce", "ours")], ["ours"]), ([], ["theirs", "twice"])]
+        for (added, expected) in rows {
+            let proxy = try await ProxyFixture.start([backend.port]) { $0.answerHeaders = added }
+            let answer = try await proxy.ask("GET /orders HTTP/1.1\r\nHost: a\r\n\r\n")
+            #expect(answer.status == 200 && nonces(answer) == expected && answer.header("x-other") == "o")
+            await proxy.stop()
+        }
+        let bad = try await ProxyFixture.start([backend.port]) { $0.answerHeaders = [("dpop-nonce", "a\r\nx-evil: b")] }
+        let answer = try await bad.ask("GET /orders HTTP/1.1\r\nHost: a\r\n\r\n")
+        #expect(answer.status >= 500 && answer.header("x-evil") == nil)
+        await bad.stop()
+        await backend.stop()
+    }
+
     @Test("an identity value that is no header value is not sent (GW-26, CVE-2023-0040)")
     func identity() async throws {
         let backend = try await Backend.start { _ in .ok("x") }

@@ -31,6 +31,7 @@ final class ProxyFixture: Sendable {
         var isTLS = false
         var host = "127.0.0.1"
         var identity: [(name: String, value: String)] = [("x-auth-subject", "alice"), ("x-auth-scope", "orders:read")]
+        var answerHeaders: [(name: String, value: String)] = []
         var decide: (@Sendable (_ request: RequestFacts, _ route: RoutePlan, _ mayAsk: Bool) -> AccessDecision)?
         var resolve: @Sendable (AccessQuestion) async -> Bool = { _ in true }
     }
@@ -59,7 +60,9 @@ final class ProxyFixture: Sendable {
             decide: { request, mayAsk in
                 if let decide = chosen.decide { return decide(request, route, mayAsk) }
                 return .forward(
-                    ForwardPlan(route: route, target: request.target, identityHeaders: chosen.identity, subject: "alice"))
+                    ForwardPlan(
+                        route: route, target: request.target, identityHeaders: chosen.identity, subject: "alice",
+                        answerHeaders: chosen.answerHeaders))
             },
             resolve: chosen.resolve,
             reserved: { _ in .answer(ResponseFacts(status: 200, body: Array("reserved".utf8))) },

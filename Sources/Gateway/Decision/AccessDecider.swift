@@ -16,15 +16,18 @@ package struct AccessDecider: Sendable {
     private let environment: Environment
     private let identityToken: IdentityTokenSigner?
     private let identityTokens: IdentityTokenCache
+    private let senders: SenderPolicy
 
     /// - Parameters:
     ///   - whenStale: `revocations.when_stale`; a route's own goes before it.
     ///   - environment: The clocks, and the randomness of trace ids.
+    ///   - senders: How proofs are taken; shared by all deciders of a node, so that a proof is used once in it.
     ///   - identityToken: For routes with `identity: jwt`; without it they answer 503.
     package init(
-        state: GatewayState, verifier: TokenVerifier, whenStale: WhenStale, environment: Environment,
+        state: GatewayState, verifier: TokenVerifier, whenStale: WhenStale, environment: Environment, senders: SenderPolicy,
         identityToken: IdentityTokenSigner? = nil, identityTokensMax: Int = AccessDecider.identityTokensMaxDefault
     ) {
+        self.senders = senders
         self.state = state
         self.verifier = verifier
         self.whenStale = whenStale
@@ -36,55 +39,74 @@ package struct AccessDecider: Sendable {
     /// - Parameter mayAsk: False once the shell has done what it was asked: what cannot be answered even then is refused, an
     ///   unknown key with 401, a replica that is still stale with 503.
     package func decide(_ request: RequestFacts, mayAsk: Bool = true) -> AccessDecision {
-        decide(WantedRequest(request), request.headers, mayAsk: mayAsk)
+        decide(WantedRequest(request), request, mayAsk: mayAsk)
     }
 
-    /// - Parameter headers: They carry the credential; `wanted` says what for.
-    func decide(_ wanted: WantedRequest, _ headers: Headers, mayAsk: Bool) -> AccessDecision {
+    /// - Parameter request: It carries the credential; `wanted` says what for.
+    func decide(_ wanted: WantedRequest, _ request: RequestFacts, mayAsk: Bool) -> AccessDecision {
         switch RouteFinder.find(wanted, in: state.routes) {
-        case .found(let target, let route): decide(route, target.bytes, headers, mayAsk: mayAsk)
+        case .found(let target, let route): decide(route, target.bytes, Presentation(wanted: wanted, request: request), mayAsk: mayAsk)
         case .refused(let template): .refuse(refusal(template))
         }
     }
 
+    /// What is wanted, and the request that says so.
+    struct Presentation {
+        let wanted: WantedRequest
+        let request: RequestFacts
+    }
+
     /// The decision from the credential on, where the route is known.
-    func decide(_ route: Route, _ target: [UInt8], _ headers: Headers, mayAsk: Bool) -> AccessDecision {
+    func decide(_ route: Route, _ target: [UInt8], _ presentation: Presentation, mayAsk: Bool) -> AccessDecision {
         do throws(Obstacle) {
-            return .forward(try admit(headers, to: route, target, mayAsk: mayAsk))
+            return .forward(try admit(presentation, to: route, target, mayAsk: mayAsk))
         } catch {
             switch error {
             case .refuse(let template, let reason): return .refuse(refusal(template, reason: reason, route: route.plan.name))
+            case .refuseBound(let template, let reason):
+                let nonce = senders.desk.nonces.nonce(at: environment.now())
+                return .refuse(refusal(template, reason: reason, route: route.plan.name, nonce: nonce))
             case .ask(let question): return .ask(question)
             }
         }
     }
 
-    func refusal(_ template: RefusalTemplate, reason: String? = nil, route: String? = nil) -> AccessRefusal {
-        template.refusal(traceID: TraceID(environment).description, reason: reason, route: route)
+    /// - Parameter nonce: For a request under the DPoP scheme.
+    func refusal(_ template: RefusalTemplate, reason: String? = nil, route: String? = nil, nonce: String? = nil) -> AccessRefusal {
+        template.refusal(traceID: TraceID(environment).description, reason: reason, route: route, nonce: nonce)
     }
 
     /// Why the next phase is not reached.
     private enum Obstacle: Error {
         case refuse(RefusalTemplate, reason: String? = nil)
+        /// The same, told in the words of the DPoP scheme.
+        case refuseBound(RefusalTemplate, reason: String? = nil)
         case ask(AccessQuestion)
     }
 
-    private func admit(_ headers: Headers, to route: Route, _ target: [UInt8], mayAsk: Bool) throws(Obstacle) -> ForwardPlan {
+    private func admit(_ presentation: Presentation, to route: Route, _ target: [UInt8], mayAsk: Bool) throws(Obstacle) -> ForwardPlan {
         // On an open route no credential is looked at, so that a bad one can never identify anybody (CVE-2021-21378).
         guard case .token(let access) = route.access else {
             return ForwardPlan(route: route.plan, target: target, identityHeaders: [], subject: nil)
         }
         let now = environment.now()
-        let credential = try credential(headers)
-        let token = try verify(headers, credential, access, route, (now, mayAsk))
-        for rule in access.rules where !rule.isMet(by: token) { throw .refuse(.notAllowed, reason: rule.reason) }
-        return ForwardPlan(
-            route: route.plan, target: target, identityHeaders: try identityHeaders(token, route, now), subject: token.subject)
-    }
-
-    private func credential(_ headers: Headers) throws(Obstacle) -> Range<Int> {
-        switch BearerCredential(headers) {
-        case .token(let range): return range
+        let headers = presentation.request.headers
+        switch PresentedToken(headers) {
+        case .bearer(let range):
+            let certificate = senders.certificate(presentation.request)
+            let proof = certificate.map { SenderProof(key: .none, certificate: $0) }
+            return try admit(headers, range, proof, to: access, Admission(route: route, target: target, now: now, mayAsk: mayAsk))
+        case .dpop(let range):
+            let proof = try proof(presentation, range, now)
+            do throws(Obstacle) {
+                let admission = Admission(
+                    route: route, target: target, now: now, mayAsk: mayAsk,
+                    answerHeaders: [("dpop-nonce", senders.desk.nonces.nonce(at: now))])
+                return try admit(headers, range, proof, to: access, admission)
+            } catch {
+                if case .refuse(let template, let reason) = error { throw .refuseBound(template, reason: reason) }
+                throw error
+            }
         case .none: throw .refuse(.credentialMissing)
         case .otherScheme: throw .refuse(.credentialMissing, reason: "credential_scheme")
         case .repeated: throw .refuse(.credentialRepeated)
@@ -92,16 +114,64 @@ package struct AccessDecider: Sendable {
         }
     }
 
+    /// What the phases from the token on have in common.
+    private struct Admission {
+        let route: Route
+        let target: [UInt8]
+        let now: Instant
+        let mayAsk: Bool
+        /// For the client, whatever the service answers.
+        var answerHeaders: [(name: String, value: String)] = []
+    }
+
+    private func admit(
+        _ headers: Headers, _ credential: Range<Int>, _ proof: SenderProof?, to access: TokenAccess, _ admission: Admission
+    ) throws(Obstacle) -> ForwardPlan {
+        let (route, now) = (admission.route, admission.now)
+        let token = try verify(headers, credential, proof, access, admission)
+        for rule in access.rules where !rule.isMet(by: token) { throw .refuse(.notAllowed, reason: rule.reason) }
+        return ForwardPlan(
+            route: route.plan, target: admission.target, identityHeaders: try identityHeaders(token, route, now), subject: token.subject,
+            answerHeaders: admission.answerHeaders)
+    }
+
+    /// The proof that came with a token under the DPoP scheme (RFC 9449 §7.1).
+    ///
+    /// What is wrong with it is told before the token is looked at: it is the sender's own, so that nobody learns from it whether a token
+    /// that he found still lives.
+    private func proof(_ presentation: Presentation, _ credential: Range<Int>, _ now: Instant) throws(Obstacle) -> SenderProof {
+        let (wanted, request) = (presentation.wanted, presentation.request)
+        let fields = request.headers.count("dpop")
+        guard fields == 1, let field = request.headers.single("dpop") else {
+            throw .refuseBound(.invalidProof, reason: fields == 0 ? "proof_missing" : "proof_repeated")
+        }
+        do throws(DPoPProofError) {
+            let proof = try senders.desk.check(
+                field, method: wanted.method, target: ExternalTarget.of(wanted, in: request, trusted: senders.trustedProxies),
+                accessToken: request.headers.storage[credential], at: now)
+            return SenderProof(key: .proven(proof), certificate: senders.certificate(request), replay: senders.desk.replay)
+        } catch {
+            throw .refuseBound(error.asksForNonce ? .nonceNeeded : .invalidProof, reason: error.rawValue)
+        }
+    }
+
     private func verify(
-        _ headers: Headers, _ credential: Range<Int>, _ access: TokenAccess, _ route: Route, _ moment: (now: Instant, mayAsk: Bool)
+        _ headers: Headers, _ credential: Range<Int>, _ proof: SenderProof?, _ access: TokenAccess, _ admission: Admission
     ) throws(Obstacle) -> AccessToken {
-        let policy = stalePolicy(route.definition.whenStale ?? whenStale, mayAsk: moment.mayAsk)
+        let mayAsk = admission.mayAsk
+        let policy = stalePolicy(admission.route.definition.whenStale ?? whenStale, mayAsk: mayAsk)
         let uptime = environment.uptime()
         var unexplained: TokenExplanation?
         let decision = headers.storage.withUnsafeBufferPointer { storage in
-            verifier.decide(
-                UnsafeBufferPointer(rebasing: storage[credential]), for: access.requirements, now: moment.now, uptime: uptime,
-                whenStale: policy, explaining: &unexplained)
+            let token = UnsafeBufferPointer(rebasing: storage[credential])
+            guard let proof else {
+                return verifier.decide(
+                    token, for: access.requirements, now: admission.now, uptime: uptime, whenStale: policy, explaining: &unexplained)
+            }
+            var requirements = access.requirements
+            requirements.proof = proof
+            return verifier.decide(
+                token, for: requirements, now: admission.now, uptime: uptime, whenStale: policy, explaining: &unexplained)
         }
         switch decision {
         case .accept(let token): return token
@@ -109,9 +179,10 @@ package struct AccessDecider: Sendable {
         case .refuse(.insufficientAuthentication): throw .refuse(access.insufficientAuthentication)
         case .refuse(let refusal): throw .refuse(.invalidToken, reason: refusal.rawValue)
         case .unavailable: throw .refuse(.stale)
-        case .ask(.staleRevocations): throw moment.mayAsk ? .ask(.staleRevocations) : .refuse(.stale)
+        case .overloaded: throw .refuse(.tooManyProofs)
+        case .ask(.staleRevocations): throw mayAsk ? .ask(.staleRevocations) : .refuse(.stale)
         case .ask(.unknownKey(let id)):
-            throw moment.mayAsk ? .ask(.unknownKey(id)) : .refuse(.invalidToken, reason: TokenRefusal.unknownKey.rawValue)
+            throw mayAsk ? .ask(.unknownKey(id)) : .refuse(.invalidToken, reason: TokenRefusal.unknownKey.rawValue)
         }
     }
 

@@ -1,4 +1,5 @@
 internal import AuthCore
+internal import TokenVerification
 
 /// An answer that refuses, written once; only the trace id is filled in, so refusing is as cheap as accepting.
 struct RefusalTemplate: Sendable {
@@ -30,21 +31,32 @@ struct RefusalTemplate: Sendable {
     /// Of a 405.
     var allow: String? { headers.first { $0.name == "allow" }?.value }
 
-    /// - Parameter reason: The true reason when it is not the template's own.
-    func refusal(traceID: String, reason: String? = nil, route: String? = nil) -> AccessRefusal {
+    /// - Parameters:
+    ///   - reason: The true reason when it is not the template's own.
+    ///   - nonce: The next nonce, where the request came under the DPoP scheme: then the challenge is of that scheme (RFC 9449 §7.1).
+    func refusal(traceID: String, reason: String? = nil, route: String? = nil, nonce: String? = nil) -> AccessRefusal {
         var body: [UInt8] = []
         body.reserveCapacity(bodyHead.count + traceID.utf8.count + RefusalTemplate.bodyTail.count)
         body.append(contentsOf: bodyHead)
         body.append(contentsOf: traceID.utf8)
         body.append(contentsOf: RefusalTemplate.bodyTail)
+        let headers = nonce.map { self.headers.map(RefusalTemplate.ofDPoP) + [("dpop-nonce", $0)] } ?? self.headers
         let response = ResponseFacts(status: status, headers: headers, body: body)
         return AccessRefusal(reason: reason ?? self.reason, response: response, traceID: traceID, route: route)
     }
 }
 
 extension RefusalTemplate {
+    private static let bearer = "Bearer"
     /// RFC 6750 §3: what every challenge begins with.
-    static let realm = "Bearer realm=\"gatehouse\""
+    static let realm = "\(bearer) realm=\"gatehouse\""
+    private static let algorithms = ", algs=\"\(DPoPProof.algorithmNames)\""
+
+    /// The same challenge in the other scheme, with `algs` (DP-09).
+    private static func ofDPoP(_ header: (name: String, value: String)) -> (name: String, value: String) {
+        guard header.name == "www-authenticate" else { return header }
+        return (header.name, "DPoP" + header.value.dropFirst(bearer.utf8.count) + algorithms)
+    }
 
     static func target(_ fault: TargetFault) -> RefusalTemplate { targets[fault.index] }
     private static let targets = TargetFault.allCases.map { fault in
@@ -70,6 +82,17 @@ extension RefusalTemplate {
         401, "invalid_token", reason: "invalid_token",
         "The access token is not valid here. The operator finds the reason in the log under the trace id.",
         challenge: realm + ", error=\"invalid_token\"")
+    /// The proof is the sender's own making, so its fault is told (RFC 9449 §7.1).
+    static let invalidProof = RefusalTemplate(
+        401, "invalid_dpop_proof", reason: "invalid_proof",
+        "The DPoP proof is not good for this request. The operator finds the reason in the log under the trace id.",
+        challenge: realm + ", error=\"invalid_dpop_proof\"")
+    static let nonceNeeded = RefusalTemplate(
+        401, "use_dpop_nonce", reason: "proof_nonce_missing", "The DPoP proof needs the nonce of the header DPoP-Nonce.",
+        challenge: realm + ", error=\"use_dpop_nonce\"")
+    static let tooManyProofs = RefusalTemplate(
+        503, "temporarily_unavailable", reason: "proofs_overloaded", "Too many proofs are in use to take another one now.",
+        headers: [("retry-after", "1")])
     /// The token is good, but not what the route's `role` or `client` asks for. RFC 6750 §3.1 has no closer code.
     static let notAllowed = RefusalTemplate(
         403, "insufficient_scope", reason: "not_allowed", "The access token does not give access to this route.",

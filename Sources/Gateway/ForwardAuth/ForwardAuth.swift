@@ -38,13 +38,16 @@ package struct ForwardAuth: Sendable {
     /// - Parameter mayAsk: As `AccessDecider.decide`.
     package func answer(_ request: RequestFacts, mayAsk: Bool = true) -> Answer {
         let reading = ForwardAuth.read(request.headers)
-        if case .absent = reading { return answer(decider.decide(ForwardAuth.tokenAlone, [], request.headers, mayAsk: mayAsk)) }
+        if case .absent = reading {
+            let presentation = AccessDecider.Presentation(wanted: WantedRequest(request), request: request)
+            return answer(decider.decide(ForwardAuth.tokenAlone, [], presentation, mayAsk: mayAsk))
+        }
         // The peer first: a stranger learns nothing of what would be complete.
         guard trustedProxies.contains(where: { $0.contains(request.peer) }) else {
             return .refuse(decider.refusal(.forwardedByStranger))
         }
         guard case .wanted(let wanted) = reading else { return .refuse(decider.refusal(.forwardedIncomplete)) }
-        return answer(decider.decide(wanted, request.headers, mayAsk: mayAsk))
+        return answer(decider.decide(wanted, request, mayAsk: mayAsk))
     }
 
     /// One dialect at a time: a request that speaks two says two things.
@@ -64,7 +67,8 @@ package struct ForwardAuth: Sendable {
         case .ask(let question): return .ask(question)
         case .forward(let plan):
             return .allow(
-                ResponseFacts(status: 200, headers: [("cache-control", "no-store")] + plan.identityHeaders), subject: plan.subject)
+                ResponseFacts(status: 200, headers: [("cache-control", "no-store")] + plan.identityHeaders + plan.answerHeaders),
+                subject: plan.subject)
         case .refuse(let refusal):
             guard (400..<500).contains(refusal.response.status), refusal.response.status != 401 else { return .refuse(refusal) }
             var response = refusal.response

@@ -2,38 +2,38 @@ internal import AuthCore
 
 /// The last checks: whether a good token is good enough for here.
 struct RequirementCheck {
+    /// Why it is not.
+    enum Obstacle {
+        case refused(TokenRefusal)
+        case overloaded
+    }
+
     let token: AccessToken
     let requirements: TokenRequirements
     let now: Instant
+    let uptime: Uptime
     let leeway: Duration
 
-    func refusal(_ explanation: inout TokenExplanation?) -> TokenRefusal? {
+    func obstacle(_ explanation: inout TokenExplanation?) -> Obstacle? {
         guard
             explanation.check(
                 "audience", isForAudience, expected: expectedAudience, found: token.audiences.isEmpty ? "no aud" : list(token.audiences))
-        else { return .wrongAudience }
-        if token.isSenderConstrained {
-            let proven: String? = if case .key(let thumbprint) = requirements.proof { thumbprint } else { nil }
-            // A way of binding that is not known here can never be met.
-            guard
-                explanation.check(
-                    "proof", proven != nil && token.confirmationJKT != nil, expected: "a proof of \(token.confirmationJKT ?? "cnf")",
-                    found: proven ?? "none"), let proven, let expected = token.confirmationJKT
-            else { return .proofRequired }
-            guard explanation.check("proof", proven.isSameBytes(as: expected), expected: expected, found: proven) else {
-                return .invalidProof
-            }
+        else { return .refused(.wrongAudience) }
+        if token.isSenderConstrained || requirements.proof != nil,
+            let obstacle = SenderCheck(token: token, proof: requirements.proof, uptime: uptime).obstacle(&explanation)
+        {
+            return obstacle
         }
         guard
             explanation.check(
                 "authentication", isAuthenticatedWell && isAuthenticatedRecently, expected: expectedAuthentication,
                 found: "acr \(token.acr ?? "none"), auth_time \(token.authenticatedAt.map { "\($0.seconds)" } ?? "none")")
-        else { return .insufficientAuthentication }
+        else { return .refused(.insufficientAuthentication) }
         guard
             explanation.check(
                 "scope", requirements.scope.isSubset(of: token.scope), expected: requirements.scope.description,
                 found: token.scope.description)
-        else { return .insufficientScope }
+        else { return .refused(.insufficientScope) }
         return nil
     }
 

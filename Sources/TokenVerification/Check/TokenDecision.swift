@@ -8,6 +8,8 @@ public enum TokenDecision: Sendable {
     case ask(TokenQuestion)
     /// Nobody can say: the revocations are too old and the policy is to refuse. The shell answers 503 `stale`.
     case unavailable
+    /// The token and its proof are good, but too many proofs are remembered to take another one. The shell answers 503.
+    case overloaded
 }
 
 public enum TokenQuestion: Sendable, Equatable {

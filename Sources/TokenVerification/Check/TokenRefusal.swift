@@ -13,9 +13,9 @@ public enum TokenRefusal: String, Error, Sendable, CaseIterable {
     case expired
     case revoked
     case wrongAudience = "wrong_audience"
-    /// It is bound to a key (`cnf`) and came without a proof of it.
+    /// It is bound to a key or a certificate (`cnf`) and came without a proof of it, or is bound in a way that is not known here.
     case proofRequired = "proof_required"
-    /// It is bound to another key than the one that was proven.
+    /// The proof is not good for this request or was used before, or the token is bound to another key or certificate, or to none.
     case invalidProof = "invalid_proof"
     /// `acr` or `auth_time` do not suffice (RFC 9470 §3).
     case insufficientAuthentication = "insufficient_authentication"

@@ -9,12 +9,12 @@ public struct TokenRequirements: Sendable {
     public var acrValues: [String]
     /// The longest time since the sign-in (`auth_time`), exact: no leeway is added. A token without `auth_time` fails.
     public var maxAge: Duration?
-    /// What the shell has found about the key that a bound token needs.
-    public var proof: TokenProof
+    /// What came along with the token, for tokens that are bound (RFC 9449, RFC 8705 §3); nothing for a token alone.
+    public var proof: SenderProof?
 
     public init(
         audience: AudienceRequirement = .any, scope: ScopeSet = .none, acrValues: [String] = [], maxAge: Duration? = nil,
-        proof: TokenProof = .none
+        proof: SenderProof? = nil
     ) {
         self.audience = audience
         self.scope = scope
@@ -30,13 +30,6 @@ public enum AudienceRequirement: Sendable, Equatable {
     case anyOf([Identifier])
     /// Any as long as this one is not among them.
     case anyBut(Identifier)
-}
-
-/// The key that whoever presents the token has proven to hold, by a proof that the shell has checked (RFC 9449 §4.3).
-public enum TokenProof: Sendable, Equatable {
-    case none
-    /// - Parameter thumbprint: RFC 7638, SHA-256, base64url.
-    case key(thumbprint: String)
 }
 
 /// What to do when the revocations known here are older than they may be.

@@ -145,9 +145,11 @@ public final class TokenVerifier: Sendable {
                 "freshness", isFresh || moment.whenStale == .serve, expected: "caught up within \(maxStaleness.wholeMilliseconds) ms",
                 found: age.map { "\($0.wholeMilliseconds) ms ago" } ?? "never caught up")
         else { return moment.whenStale == .ask ? .ask(.staleRevocations) : .unavailable }
-        if let refusal = RequirementCheck(token: token, requirements: requirements, now: now, leeway: rules.leeway).refusal(&explanation) {
-            return .refuse(refusal)
+        let check = RequirementCheck(token: token, requirements: requirements, now: now, uptime: moment.uptime, leeway: rules.leeway)
+        return switch check.obstacle(&explanation) {
+        case nil: .accept(token)
+        case .refused(let refusal): .refuse(refusal)
+        case .overloaded: .overloaded
         }
-        return .accept(token)
     }
 }

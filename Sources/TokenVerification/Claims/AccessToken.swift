@@ -28,6 +28,10 @@ public final class AccessToken: Sendable {
     public let roles: [Identifier]
     /// `cnf.jkt`: the thumbprint of the key that whoever presents the token must prove (RFC 9449 §6).
     public let confirmationJKT: String?
+    /// `cnf.x5t#S256`: the SHA-256 of the certificate that whoever presents the token must hold the key of (RFC 8705 §3.1).
+    public let confirmationX5T: String?
+    /// Whether `cnf` has anything else, or nothing at all (RFC 7800 §3.1): such a token is refused everywhere.
+    let hasUnknownConfirmation: Bool
     /// Whether the token has a `cnf` at all, of any kind (RFC 7800).
     public let isSenderConstrained: Bool
     /// Of the key that verified it.
@@ -63,6 +67,8 @@ public final class AccessToken: Sendable {
         amr = claims.amr
         roles = claims.roles
         confirmationJKT = claims.confirmation?.jkt
+        confirmationX5T = claims.confirmation?.x5t
+        hasUnknownConfirmation = claims.confirmation?.isUnknown ?? false
         isSenderConstrained = claims.confirmation != nil
         keyID = key.id
         keyFingerprint = key.fingerprint

@@ -31,9 +31,12 @@ struct AccessTokenClaims {
     let roles: [Identifier]
     let confirmation: Confirmation?
 
-    /// `cnf` (RFC 7800 §3.1): the thumbprint of a key, or a method that is not known here.
+    /// `cnf` (RFC 7800 §3.1): thumbprints of a key and of a certificate.
     struct Confirmation {
         let jkt: String?
+        let x5t: String?
+        /// Whether there is a method that is not known here, or none.
+        let isUnknown: Bool
     }
 
     /// - Parameter lifetimeMax: `exp − iat` above it is malformed; nothing for no limit.

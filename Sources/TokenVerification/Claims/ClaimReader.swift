@@ -130,10 +130,17 @@ struct ClaimReader {
     func confirmation() throws(MalformedToken) -> AccessTokenClaims.Confirmation? {
         guard let value = self[.confirmation] else { return nil }
         guard let object = value.object else { throw MalformedToken("cnf is no object") }
-        guard let member = object["jkt"] else { return AccessTokenClaims.Confirmation(jkt: nil) }
+        let jkt = try ClaimReader.thumbprint(object, "jkt")
+        let x5t = try ClaimReader.thumbprint(object, "x5t#S256")
+        let known = (jkt == nil ? 0 : 1) + (x5t == nil ? 0 : 1)
+        return AccessTokenClaims.Confirmation(jkt: jkt, x5t: x5t, isUnknown: known == 0 || object.count > known)
+    }
+
+    private static func thumbprint(_ object: JSONObject, _ name: String) throws(MalformedToken) -> String? {
+        guard let member = object[name] else { return nil }
         guard let text = member.string, let bytes = Base64URL.decode(text), bytes.count == 32 else {
-            throw MalformedToken("cnf.jkt is no thumbprint")
+            throw MalformedToken("cnf.\(name) is no thumbprint")
         }
-        return AccessTokenClaims.Confirmation(jkt: text)
+        return text
     }
 }

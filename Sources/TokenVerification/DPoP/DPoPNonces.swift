@@ -27,7 +27,7 @@ public struct DPoPNonces: Sendable {
     public func isGood(_ nonce: String, at now: Instant) -> Bool {
         let current = DPoPNonces.number(now)
         let ahead = DPoPNonces.number(now + DPoPNonces.clockBound)
-        var numbers = [current, current - 1, current - 2]
+        var numbers = [current, current - 1]
         if ahead != current { numbers.append(ahead) }
         for key in keys {
             for number in numbers where isEqualInConstantTime(DPoPNonces.nonce(number, key).utf8, nonce.utf8) { return true }

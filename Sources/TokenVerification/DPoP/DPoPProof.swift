@@ -25,6 +25,8 @@ public struct DPoPProof: Sendable, Equatable {
     /// What a proof may be signed with, for `algs` of a challenge and for the metadata. ES384 and ES512 are left out: whoever sends the
     /// proof chooses the key, and they cost ten times as much to verify.
     public static let algorithms: [SignatureAlgorithm] = [.es256, .edDSA, .ps256, .rs256]
+    /// `algorithms` as `algs` of a challenge has them (RFC 9449 §7.1).
+    public static let algorithmNames = algorithms.map(\.rawValue).joined(separator: " ")
     /// The longest signature, of RSA with 4 096 bits: the cost of a longer one would be the sender's to choose.
     static let signatureBytesMax = 512
 

@@ -21,8 +21,8 @@ public enum VerdictToken {
             switch decision {
             case .accept: VerdictCase.accept(line)
             case .refuse(let reason): VerdictCase.reject(line, reason.rawValue)
-            // Neither is asked for here: unknown keys are refused and staleness is served.
-            case .ask, .unavailable: VerdictCase.invalid(line)
+            // None is asked for here: unknown keys are refused, staleness is served, and no proof is used up.
+            case .ask, .unavailable, .overloaded: VerdictCase.invalid(line)
             }
         answer["checks"] = .array((explanation?.checks ?? []).filter { !$0.name.isSameBytes(as: "freshness") }.map(\.json))
         return answer

@@ -196,7 +196,7 @@ extension AdminEndpoints {
                     case .ask(.unknownKey):
                         $0.member("valid", false)
                         $0.member("reason", TokenRefusal.unknownKey.rawValue)
-                    case .ask(.staleRevocations), .unavailable:
+                    case .ask(.staleRevocations), .unavailable, .overloaded:
                         $0.member("valid", false)
                         $0.member("reason", "stale")
                     }

@@ -8,11 +8,13 @@ package struct OwnToken: Sendable {
     private let verifier: TokenVerifier
     private let tokens: FirstPartyTokens
     private let environment: Environment
+    private let proofs: OwnProofs
 
-    package init(verifier: TokenVerifier, tokens: FirstPartyTokens, environment: Environment) {
+    package init(verifier: TokenVerifier, tokens: FirstPartyTokens, environment: Environment, proofs: OwnProofs) {
         self.verifier = verifier
         self.tokens = tokens
         self.environment = environment
+        self.proofs = proofs
     }
 
     package struct Holder: Sendable {
@@ -20,20 +22,48 @@ package struct OwnToken: Sendable {
         package let sessionID: Identifier?
     }
 
-    /// The account behind `Authorization: Bearer`: an access token with the audience `gatehouse` alone and `scope`, or,
-    /// where a person's own sessions are concerned, the refresh token of a first-party session.
+    /// A token as it came, with the proof that came along, which is good where there is one.
+    package struct Presented: Sendable {
+        package let token: Secret<[UInt8]>
+        /// Nothing under the Bearer scheme.
+        let proof: SenderProof?
+        /// The next `DPoP-Nonce`, for a refusal under the DPoP scheme.
+        let nonce: String?
+
+        /// Whether a token with this `cnf` may come like this: for one that the verifier did not get to the proof of.
+        func isSender(_ confirmation: JSONValue?) -> Bool {
+            guard let confirmation else { return proof == nil }
+            guard case .proven(let proof) = proof?.key, let members = confirmation.object, members.count == 1 else { return false }
+            return members["jkt"]?.string?.isSameBytes(as: proof.jkt) ?? false
+        }
+    }
+
+    /// The token of the `Authorization` header; nothing when there is none.
+    ///
+    /// - Throws: The challenge of RFC 9449 §7.1 for what is no proof of this request.
+    package func presented(_ request: APIRequest) throws(APIError) -> Presented? {
+        guard let credential = try request.credential() else { return nil }
+        guard credential.isDPoP else { return Presented(token: credential.token, proof: nil, nonce: nil) }
+        let proof = try proofs.proof(request, accessToken: credential.token)
+        return Presented(token: credential.token, proof: proof, nonce: proofs.nonce(request.now))
+    }
+
+    /// The account behind `Authorization`: an access token with the audience `gatehouse` alone and `scope`, or, where a person's own
+    /// sessions are concerned, the refresh token of a first-party session.
     package func holder(_ request: APIRequest, scope: Identifier, allowsRefreshToken: Bool) async throws(APIError) -> Holder {
-        guard let bearer = try request.bearer() else {
+        guard let presented = try presented(request) else {
             throw APIError(
                 401, "invalid_token", "Send a bearer token.", reason: "token_missing",
                 headers: [("www-authenticate", "Bearer realm=\"gatehouse\"")]
             )
         }
-        if allowsRefreshToken, let text = String(validating: bearer.exposed, as: UTF8.self), text.hasPrefix("ghr_") {
+        if allowsRefreshToken, presented.proof == nil, let text = String(validating: presented.token.exposed, as: UTF8.self),
+            text.hasPrefix("ghr_")
+        {
             return try await holder(ofRefreshToken: Secret(text), request)
         }
-        let token = try accessToken(bearer, audience: .anyOf([ScopeCatalogue.ownResource]), scope: ScopeSet([scope]))
-        guard token.audiences == [ScopeCatalogue.ownResource] else { throw OwnToken.refused("wrong_audience") }
+        let token = try accessToken(presented, audience: .anyOf([ScopeCatalogue.ownResource]), scope: ScopeSet([scope]))
+        guard token.audiences == [ScopeCatalogue.ownResource] else { throw OwnToken.refused("wrong_audience", nonce: presented.nonce) }
         return Holder(accountID: token.subject, sessionID: token.sessionID)
     }
 
@@ -49,11 +79,11 @@ package struct OwnToken: Sendable {
     }
 
     /// A good access token, or the refusal of RFC 6750 §3.1. One text for every fault of the token (JW-22).
-    package func accessToken(_ bearer: Secret<[UInt8]>, audience: AudienceRequirement, scope: ScopeSet) throws(APIError) -> AccessToken {
-        let requirements = TokenRequirements(audience: audience, scope: scope)
+    package func accessToken(_ presented: Presented, audience: AudienceRequirement, scope: ScopeSet) throws(APIError) -> AccessToken {
+        let requirements = TokenRequirements(audience: audience, scope: scope, proof: presented.proof)
         var explanation: TokenExplanation?
         let decision = verifier.decide(
-            bearer.exposed, for: requirements, now: environment.now(), uptime: environment.uptime(), whenStale: .refuse,
+            presented.token.exposed, for: requirements, now: environment.now(), uptime: environment.uptime(), whenStale: .refuse,
             explaining: &explanation
         )
         switch decision {
@@ -61,17 +91,16 @@ package struct OwnToken: Sendable {
         case .refuse(.insufficientScope):
             throw APIError(
                 403, "insufficient_scope", "The token lacks the scope \"\(scope)\".",
-                headers: [("www-authenticate", "Bearer realm=\"gatehouse\", error=\"insufficient_scope\", scope=\"\(scope)\"")]
+                headers: Challenge.headers("insufficient_scope", more: ", scope=\"\(scope)\"", nonce: presented.nonce)
             )
-        case .refuse(let reason): throw OwnToken.refused(reason.rawValue)
+        case .refuse(let reason): throw OwnToken.refused(reason.rawValue, nonce: presented.nonce)
+        case .overloaded: throw .unavailable("proofs_overloaded")
         case .ask, .unavailable: throw .unavailable("stale")
         }
     }
 
-    private static func refused(_ reason: String) -> APIError {
+    private static func refused(_ reason: String, nonce: String? = nil) -> APIError {
         APIError(
-            401, "invalid_token", "The token is not valid here.", reason: reason,
-            headers: [("www-authenticate", "Bearer realm=\"gatehouse\", error=\"invalid_token\"")]
-        )
+            401, "invalid_token", "The token is not valid here.", reason: reason, headers: Challenge.headers("invalid_token", nonce: nonce))
     }
 }

@@ -75,11 +75,11 @@ package struct SessionEndpoints: Sendable {
                 return nil
             }
         }
-        guard let bearer = try request.bearer() else {
+        guard let presented = try own.presented(request) else {
             throw .invalidRequest("Send the refresh token in the body, or an access token in the Authorization header.")
         }
         do {
-            let token = try own.accessToken(bearer, audience: .any, scope: .none)
+            let token = try own.accessToken(presented, audience: .any, scope: .none)
             return Target(
                 accountID: token.subject, clientID: token.clientID, sessionID: token.sessionID, grantID: token.grantID,
                 mayEndEverything: token.audiences == [ScopeCatalogue.ownResource] && token.scope.contains(ScopeCatalogue.accountScope)
@@ -87,17 +87,20 @@ package struct SessionEndpoints: Sendable {
         } catch {
             // Its signature was found good before either of these: what it says of its session is true, and the session may live on.
             guard error.reason == TokenRefusal.revoked.rawValue || error.reason == TokenRefusal.expired.rawValue else { throw error }
-            return SessionEndpoints.target(ofSpent: bearer)
+            guard let target = SessionEndpoints.target(ofSpent: presented) else { throw error }
+            return target
         }
     }
 
     /// What an access token of ours belongs to that is valid no more; its holder may end that, and nothing else.
-    private static func target(ofSpent token: Secret<[UInt8]>) -> Target? {
-        let parts = token.exposed.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+    ///
+    /// - Returns: Nothing for a token that is bound to another sender than the one that was proven.
+    private static func target(ofSpent presented: OwnToken.Presented) -> Target? {
+        let parts = presented.token.exposed.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
         guard parts.count == 3, let payload = Base64URL.decode(parts[1]),
             // The verifier has read the same bytes with the same reader: nothing can fail here.
             let claims = (try? JSONReader.read(payload, limits: .token))?.object,
-            let subject = claims["sub"]?.string, let client = claims["client_id"]?.string
+            let subject = claims["sub"]?.string, let client = claims["client_id"]?.string, presented.isSender(claims["cnf"])
         else { return nil }
         return Target(
             accountID: Identifier(subject), clientID: Identifier(client), sessionID: claims["sid"]?.string.map { Identifier($0) },

@@ -20,6 +20,8 @@ package struct ValidateEndpoint: Sendable {
     private let cacheMax: Duration
     private let environment: Environment
     private let observe: @Sendable (_ reason: String?) -> Void
+    /// Its own: the gateway may have taken a proof that the service behind it now asks about.
+    private let replay = ProofReplay(window: ValidateProof.window)
 
     /// - Parameters:
     ///   - requiresClient: Whether the caller must be a confidential client (`validate.require_client`).
@@ -52,29 +54,30 @@ package struct ValidateEndpoint: Sendable {
     private func answer(_ facts: RequestFacts, _ bytes: [UInt8]) throws(APIError) -> ResponseFacts {
         let request = APIRequest(facts: facts, body: bytes, parameters: [], traceID: "", now: environment.now())
         let body = try request.json(ValidateEndpoint.members)
-        if body.object["dpop"] != nil || body.object["client_cert_sha256"] != nil {
-            throw APIError(400, "invalid_request", "Proofs of possession are not supported yet.", reason: "proof_unsupported")
-        }
-        let requirements = try ValidateEndpoint.requirements(body)
+        var requirements = try ValidateEndpoint.requirements(body)
         let explains = try body.flag("explain") ?? false
         try authorize(request, explains: explains)
         let uptime = environment.uptime()
         var json = JSONWriter()
         if let token = try body.text("token", bytesMax: ValidateEndpoint.bodyMax) {
             if body.object["tokens"] != nil { throw .invalidRequest("Send \"token\" or \"tokens\", not both.") }
-            guard write(token, requirements, explains, request.now, uptime, to: &json) else { throw ValidateEndpoint.stale }
+            requirements.proof = try ValidateProof(body)?.proof(of: token, at: request.now, replay: replay)
+            if let obstacle = write(token, requirements, explains, request.now, uptime, to: &json) { throw obstacle }
             return .json(200, json.bytes)
         }
+        // A proof is of one token (RFC 9449 §4.2, ath), a certificate of a connection.
+        if body.object["dpop"] != nil { throw .invalidRequest("\"dpop\" goes with one \"token\".") }
+        requirements.proof = try ValidateProof(body)?.proof(of: "", at: request.now, replay: replay)
         guard let tokens = body.object["tokens"]?.strings, !tokens.isEmpty, tokens.count <= ValidateEndpoint.tokensMax else {
             throw .invalidRequest("Send \"token\", or \"tokens\" with 1 to \(ValidateEndpoint.tokensMax) strings.")
         }
-        var isStale = false
+        var obstacle: APIError?
         json.object {
             $0.array("results") {
-                for token in tokens where !write(token, requirements, explains, request.now, uptime, to: &$0) { isStale = true }
+                for token in tokens { obstacle = write(token, requirements, explains, request.now, uptime, to: &$0) ?? obstacle }
             }
         }
-        if isStale { throw ValidateEndpoint.stale }
+        if let obstacle { throw obstacle }
         return .json(200, json.bytes)
     }
 
@@ -103,7 +106,7 @@ package struct ValidateEndpoint: Sendable {
     /// Who may ask: anybody on loopback, else a confidential client; explanations are for operators.
     private func authorize(_ request: APIRequest, explains: Bool) throws(APIError) {
         if explains {
-            guard let bearer = try request.bearer() else {
+            guard let credential = try request.credential(), !credential.isDPoP else {
                 throw APIError(
                     403, "insufficient_scope", "Explanations need a token with the scope gatehouse:admin.", reason: "operator_required")
             }
@@ -112,7 +115,8 @@ package struct ValidateEndpoint: Sendable {
                 audience: .anyOf([ScopeCatalogue.ownResource]), scope: ScopeSet([ScopeCatalogue.adminScope])
             )
             let decision = verifier.decide(
-                bearer.exposed, for: requirements, now: request.now, uptime: environment.uptime(), whenStale: .refuse, explaining: &none
+                credential.token.exposed, for: requirements, now: request.now, uptime: environment.uptime(), whenStale: .refuse,
+                explaining: &none
             )
             guard case .accept(let token) = decision, token.audiences == [ScopeCatalogue.ownResource] else {
                 throw APIError(
@@ -133,10 +137,10 @@ package struct ValidateEndpoint: Sendable {
 
     /// Writes the answer for one token.
     ///
-    /// - Returns: False when the replica is too old to tell.
+    /// - Returns: What to answer instead, when nobody can tell.
     private func write(
         _ token: String, _ requirements: TokenRequirements, _ explains: Bool, _ now: Instant, _ uptime: Uptime, to json: inout JSONWriter
-    ) -> Bool {
+    ) -> APIError? {
         var explanation = explains ? TokenExplanation() : nil
         var token = token
         let decision = token.withUTF8 {
@@ -147,7 +151,9 @@ package struct ValidateEndpoint: Sendable {
             observe(nil)
             json.object {
                 $0.member("valid", true)
-                ValidateEndpoint.write(accepted, cacheFor: min(cacheMax, accepted.expiresAt - now), to: &$0)
+                // What was found about a bound token holds for this one request of its sender.
+                let cacheFor = accepted.isSenderConstrained ? .zero : min(cacheMax, accepted.expiresAt - now)
+                ValidateEndpoint.write(accepted, cacheFor: cacheFor, to: &$0)
                 explanation?.write(to: &$0)
             }
         case .refuse(let reason):
@@ -157,10 +163,10 @@ package struct ValidateEndpoint: Sendable {
             // Every key of ours is in the set before a token is signed with it, so nobody else could know it.
             observe(TokenRefusal.unknownKey.rawValue)
             ValidateEndpoint.writeRefusal(TokenRefusal.unknownKey.rawValue, explanation, to: &json)
-        case .ask(.staleRevocations), .unavailable:
-            return false
+        case .overloaded: return .unavailable("proofs_overloaded")
+        case .ask(.staleRevocations), .unavailable: return ValidateEndpoint.stale
         }
-        return true
+        return nil
     }
 
     private static func writeRefusal(_ reason: String, _ explanation: TokenExplanation?, to json: inout JSONWriter) {
@@ -186,5 +192,12 @@ package struct ValidateEndpoint: Sendable {
         if !token.amr.isEmpty { json.member("amr", token.amr) }
         json.member("auth_time", token.authenticatedAt?.seconds)
         if !token.roles.isEmpty { json.member("roles", token.roles.map(\.text)) }
+        if token.confirmationJKT != nil || token.confirmationX5T != nil {
+            // As introspection has it (RFC 9449 §6.2, RFC 8705 §3.2).
+            json.object("cnf") {
+                $0.member("jkt", token.confirmationJKT)
+                $0.member("x5t#S256", token.confirmationX5T)
+            }
+        }
     }
 }

@@ -21,7 +21,8 @@ struct CredentialTests {
     static let rows: [([(String, String)], Int, String, String)] = [
         ([], 401, "credential_missing", bare),
         ([("Authorization", "Basic YTpi")], 401, "credential_scheme", bare),
-        ([("Authorization", "DPoP T")], 401, "credential_scheme", bare),
+        // The other scheme: SenderTests.
+        ([("Authorization", "DPoP")], 401, "malformed", invalid), ([("Authorization", "DPoPx T")], 401, "credential_scheme", bare),
         ([("Authorization", "T")], 401, "credential_scheme", bare),
         ([("Authorization", "")], 401, "credential_scheme", bare),
         ([("Authorization", "Bearer:T")], 401, "credential_scheme", bare),

@@ -15,12 +15,17 @@ final class Gate: Sendable {
     let verifier: TokenVerifier
     let decider: AccessDecider
     let time: ChosenTime
+    let desk: ProofDesk
 
     init(
         _ routes: [RouteDefinition], resources: [ResourceDefinition] = [.of("orders", "orders:read", "orders:write")],
         whenStale: WhenStale = .refuse, asksForUnknownKeys: Bool = false, identityToken: IdentityTokenSigner? = nil,
-        identityTokensMax: Int = AccessDecider.identityTokensMaxDefault
+        identityTokensMax: Int = AccessDecider.identityTokensMaxDefault, trustedProxies: [AddressRange] = [],
+        proofsMax: Int = ProofReplay.countMaxDefault
     ) throws {
+        desk = ProofDesk(
+            nonces: DPoPNonces(keys: [SymmetricKey(data: [UInt8](repeating: 7, count: 32))]),
+            replay: ProofReplay(window: DPoPNonces.window, countMax: proofsMax))
         state = GatewayState(routes: try RouteTable(routes: routes, resources: resources))
         verifier = TokenVerifier(
             rules: TokenRules(issuer: "https://issuer.test"), cacheBytesMax: 1_000_000, maxStaleness: .seconds(30),
@@ -32,7 +37,8 @@ final class Gate: Sendable {
         decider = AccessDecider(
             state: state, verifier: verifier, whenStale: whenStale,
             environment: Environment(now: { time.now }, uptime: { time.uptime }, randomBytes: { Array(repeating: 0xAB, count: $0) }),
-            identityToken: identityToken, identityTokensMax: identityTokensMax)
+            senders: SenderPolicy(desk: desk, trustedProxies: trustedProxies), identityToken: identityToken,
+            identityTokensMax: identityTokensMax)
     }
 
     /// A good token of alice for `orders`, changed by `change`.

@@ -10,7 +10,6 @@ struct Fault: Sendable, CustomTestStringConvertible {
     var testDescription: String { reason.rawValue }
 
     private static let thumbprint = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
-    private static let otherThumbprint = "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
 
     static let all: [Fault] = [
         Fault(reason: .malformed) { $0.claims["jti"] = nil },
@@ -26,7 +25,7 @@ struct Fault: Sendable, CustomTestStringConvertible {
         Fault(reason: .proofRequired) { $0.claims["cnf"] = .object(JSONObject([("jkt", .string(thumbprint))])) },
         Fault(reason: .invalidProof) {
             $0.claims["cnf"] = .object(JSONObject([("jkt", .string(thumbprint))]))
-            $0.requirements.proof = .key(thumbprint: otherThumbprint)
+            $0.requirements.proof = SenderProof(key: .refused(.wrongTarget))
         },
         Fault(reason: .insufficientAuthentication) { $0.requirements.acrValues = ["2"] },
         Fault(reason: .insufficientScope) { $0.requirements.scope = ScopeSet(["orders:admin"]) },

@@ -119,31 +119,4 @@ struct RequirementTests {
     func authentication(_ row: RequirementRow) throws {
         #expect(try row.outcome() == row.expected)
     }
-
-    private static let thumbprint = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
-
-    @Test(
-        "RFC 9449 §7, RFC 7800 §3: a bound token needs the proof of its key",
-        arguments: [
-            RequirementRow("the key", "accept") {
-                $0.claims["cnf"] = try json(#"{"jkt":"\#(thumbprint)"}"#)
-                $0.requirements.proof = .key(thumbprint: thumbprint)
-            },
-            RequirementRow("no proof", "proof_required") { $0.claims["cnf"] = try json(#"{"jkt":"\#(thumbprint)"}"#) },
-            RequirementRow("another key", "invalid_proof") {
-                $0.claims["cnf"] = try json(#"{"jkt":"\#(thumbprint)"}"#)
-                $0.requirements.proof = .key(thumbprint: "x")
-            },
-            RequirementRow("a way of binding that is unknown", "proof_required") {
-                $0.claims["cnf"] = try json(#"{"x5t#S256":"abc"}"#)
-                $0.requirements.proof = .key(thumbprint: thumbprint)
-            },
-            RequirementRow("a proof for an unbound token", "accept") { $0.requirements.proof = .key(thumbprint: thumbprint) },
-            RequirementRow("cnf a string", "malformed") { $0.claims["cnf"] = "x" },
-            RequirementRow("jkt no thumbprint", "malformed") { $0.claims["cnf"] = try json(#"{"jkt":"short"}"#) },
-            RequirementRow("jkt null", "malformed") { $0.claims["cnf"] = try json(#"{"jkt":null}"#) },
-        ])
-    func proof(_ row: RequirementRow) throws {
-        #expect(try row.outcome() == row.expected)
-    }
 }

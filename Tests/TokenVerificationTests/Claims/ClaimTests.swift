@@ -9,9 +9,11 @@ struct ClaimTests {
         var presented = try Presented()
         presented.claims["nbf"] = .integer(Presented.now - 5)
         presented.claims["roles"] = .array(["customer", "clerk"])
-        presented.claims["cnf"] = try json(#"{"jkt":"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"}"#)
+        let jkt = try TestKey.es256("device", seed: 21).verification.thumbprint
+        let x5t = Base64URL.encode([UInt8](repeating: 5, count: 32))
+        presented.claims["cnf"] = try json(#"{"jkt":"\#(jkt)","x5t#S256":"\#(x5t)"}"#)
         presented.claims["extra"] = try json(#"{"a":[1]}"#)
-        presented.requirements.proof = .key(thumbprint: "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs")
+        presented.requirements.proof = try PresentedProof().sender(certificate: x5t)
         var none: TokenExplanation?
         let decision = try presented.verifier().decide(
             try presented.token(), for: presented.requirements, now: Instant(seconds: Presented.now), uptime: .zero, whenStale: .refuse,
@@ -35,7 +37,8 @@ struct ClaimTests {
         #expect(token.acr == "1")
         #expect(token.amr == ["pwd"])
         #expect(token.roles == ["customer", "clerk"])
-        #expect(token.confirmationJKT == "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs")
+        #expect(token.confirmationJKT == jkt)
+        #expect(token.confirmationX5T == x5t)
         #expect(token.isSenderConstrained)
         #expect(token.keyID == "k1")
         #expect(token.claims == presented.claims)

@@ -43,6 +43,12 @@ struct PresentedProof {
         return DPoPRequest(method: method, target: target, nonce: isNonce)
     }
 
+    /// The proof, as the shell hands it to the decision about a token.
+    func sender(certificate: String? = nil, replay: ProofReplay? = nil) throws -> SenderProof {
+        SenderProof(
+            key: .proven(try DPoPProof(try text(), for: try request(), at: now)), certificate: certificate, replay: replay)
+    }
+
     func outcome() throws -> String { PresentedProof.outcome(try text(), try request(), now) }
 
     static func outcome(_ proof: [UInt8], _ request: DPoPRequest, _ now: Instant) -> String {

@@ -167,6 +167,7 @@ extension TokenDecision {
         case .ask(.staleRevocations): "ask stale"
         case .ask(.unknownKey(let id)): "ask \(id)"
         case .unavailable: "unavailable"
+        case .overloaded: "overloaded"
         }
     }
 
