@@ -3,10 +3,15 @@ package import AuthCore
 /// What comes to an endpoint of a client: its parameters and what it proves itself with, once the HTTP is gone.
 package struct OAuthRequest: Sendable {
     package var parameters: FormParameters
+    /// Where it was sent to, behind the issuer.
+    package var path: String
+    package var method: String
     /// The values of all `Authorization` headers.
     package var authorizations: [[UInt8]]
     /// The values of all `DPoP` headers.
     package var proofs: [[UInt8]]
+    /// Of the connection, or as a believed proxy says.
+    package var certificate: ClientCertificate?
     package var now: Instant
     /// The client's address, as far as it is believed.
     package var source: String
@@ -14,10 +19,12 @@ package struct OAuthRequest: Sendable {
     package var traceID: String
 
     package init(
-        parameters: FormParameters, authorizations: [[UInt8]] = [], proofs: [[UInt8]] = [], now: Instant, source: String,
-        agent: String = "",
-        traceID: String
+        parameters: FormParameters, path: String, method: String = "POST", authorizations: [[UInt8]] = [], proofs: [[UInt8]] = [],
+        certificate: ClientCertificate? = nil, now: Instant, source: String, agent: String = "", traceID: String
     ) {
+        self.path = path
+        self.method = method
+        self.certificate = certificate
         self.parameters = parameters
         self.authorizations = authorizations
         self.proofs = proofs

@@ -16,12 +16,14 @@ package struct OAuthServer: Sendable {
         package var tokens: RefreshTokens
         package var masterKeys: MasterKeys
         package var verifier: TokenVerifier
+        package var nonces: DPoPNonces
         package var environment: Environment
 
         package init(
             store: any Stores, clients: ClientAuthentication, tokens: RefreshTokens, masterKeys: MasterKeys, verifier: TokenVerifier,
-            environment: Environment
+            nonces: DPoPNonces, environment: Environment
         ) {
+            self.nonces = nonces
             self.store = store
             self.clients = clients
             self.tokens = tokens
@@ -38,6 +40,7 @@ package struct OAuthServer: Sendable {
     package let revocation: RevocationEndpoint
     package let userInfo: UserInfo
     package let forms: FormTokens
+    package let sender: SenderConstraint
 
     private let issuer: Identifier
     private let keys: SigningKeys
@@ -46,7 +49,7 @@ package struct OAuthServer: Sendable {
 
     package init(_ parts: Parts) {
         let (store, clients, tokens, environment) = (parts.store, parts.clients, parts.tokens, parts.environment)
-        let sender = SenderConstraint()
+        sender = SenderConstraint(issuer: tokens.issuer.issuer, store: store, nonces: parts.nonces)
         policies = tokens.policies
         issuer = tokens.issuer.issuer
         keys = tokens.issuer.keys
@@ -95,6 +98,9 @@ package struct OAuthServer: Sendable {
         for endpoint in ["token", "introspection", "revocation"] {
             metadata.list("\(endpoint)_endpoint_auth_methods_supported", ClientAuthentication.methods.map(\.rawValue))
         }
+        metadata.list("dpop_signing_alg_values_supported", DPoPProof.algorithms.map(\.rawValue))
+        metadata.list("token_endpoint_auth_signing_alg_values_supported", ClientFields.signatures)
+        metadata.flag("tls_client_certificate_bound_access_tokens", true)
         metadata.list("code_challenge_methods_supported", CodeChallengeStep.methods)
         metadata.list("prompt_values_supported", Prompt.allCases.map(\.rawValue))
         metadata.list("claim_types_supported", ["normal"])

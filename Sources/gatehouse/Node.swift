@@ -199,12 +199,15 @@ final class Node: Sendable {
                 issuer: issuerID,
                 catalogue: { [store] (version) throws(StoreError) in try await snapshots.catalogue(atLeast: version, from: store) }
             ))
-        let clients = ClientAuthentication(store: store, secrets: clientSecrets)
+        let clients = ClientAuthentication(
+            store: store, secrets: clientSecrets,
+            assertions: ClientAssertions(
+                keys: ClientKeys(calls: outbound, environment: environment), store: store, issuer: issuerID))
         firstParty = FirstPartyTokens(store: store, clients: clients, refreshTokens: refreshTokens)
         oauth = OAuthServer(
             OAuthServer.Parts(
                 store: store, clients: clients, tokens: refreshTokens, masterKeys: masterKeys, verifier: verifier,
-                environment: environment))
+                nonces: proofDesk.nonces, environment: environment))
         resources = ResourceLoader(settings: settings, store: store, hashing: hashing, secrets: clientSecrets, environment: environment)
         let lockout = LockoutPolicy(
             freeAttempts: settings.lockout.freeAttempts, delay: settings.lockout.delay, delayMax: settings.lockout.delayMax,

@@ -16,7 +16,6 @@ package struct SenderPolicy: Sendable {
 
     /// The SHA-256 of the certificate that the client proved on this connection (RFC 8705 §3), in base64url.
     ///
-    /// The one place where the gateway and forward-auth learn of it. No listener tells one yet, so a token that is bound to a certificate
-    /// is refused here as `proof_required`.
-    func certificate(_ request: RequestFacts) -> String? { nil }
+    /// The one place where the gateway and forward-auth learn of it.
+    func certificate(_ request: RequestFacts) -> String? { request.clientCertificate?.thumbprint }
 }

@@ -2,6 +2,7 @@ package import AuthCore
 internal import Crypto
 package import Store
 package import TokenKeys
+package import TokenVerification
 
 /// What a client sent to prove itself.
 package enum PresentedClient: Sendable {
@@ -9,6 +10,8 @@ package enum PresentedClient: Sendable {
     case named(Identifier?)
     /// `client_secret_basic` or `client_secret_post` (RFC 6749 §2.3.1).
     case secret(Identifier, Secret<String>, ClientAuthenticationKind)
+    /// A client assertion (RFC 7523 §2.2), not verified yet.
+    case assertion(Identifier, PresentedJWT)
 }
 
 /// Client secrets as they are kept: HMAC-SHA-256 under a subkey of the master key.
@@ -41,13 +44,15 @@ package struct ClientSecrets: Sendable {
 package struct ClientAuthentication: Sendable {
     private let store: any ClientStore
     private let secrets: ClientSecrets
+    private let assertions: ClientAssertions
 
     /// How clients can prove themselves here, for metadata.
-    package static let methods: [ClientAuthenticationKind] = [.none, .secretBasic, .secretPost]
+    package static let methods: [ClientAuthenticationKind] = [.none, .secretBasic, .secretPost, .privateKeyJWT, .tls, .selfSignedTLS]
 
-    package init(store: any ClientStore, secrets: ClientSecrets) {
+    package init(store: any ClientStore, secrets: ClientSecrets, assertions: ClientAssertions) {
         self.store = store
         self.secrets = secrets
+        self.assertions = assertions
     }
 
     /// Whether this very client is in force and may sign people in.
@@ -72,33 +77,73 @@ package struct ClientAuthentication: Sendable {
         }
     }
 
+    /// The client behind a request of an OAuth endpoint.
+    package func authenticate(_ request: OAuthRequest) async throws(OAuthError) -> Proved {
+        try await authenticate(
+            PresentedClient(request), (path: request.path, certificate: request.certificate, now: request.now))
+    }
+
+    private static let refusal = "The client is unknown, or did not prove who it is."
+
+    /// - Parameter facts: What else is known of the request; nothing where only secrets are taken.
     /// - Throws: `invalid_client` for an unknown, disabled or unproved one; the client is not told which.
-    package func authenticate(_ presented: PresentedClient) async throws(OAuthError) -> Proved {
-        let refusal = "The client is unknown, or did not prove who it is."
+    package func authenticate(
+        _ presented: PresentedClient, _ facts: (path: String, certificate: ClientCertificate?, now: Instant)? = nil
+    ) async throws(OAuthError) -> Proved {
         let id: Identifier
         switch presented {
         case .named(let name): id = name ?? Client.builtInID
-        case .secret(let name, _, _): id = name
+        case .secret(let name, _, _), .assertion(let name, _): id = name
         }
         let found: Client?
         do { found = try await store.client(id) } catch { throw OAuthError(storeError: error) }
-        guard case .secret(_, let secret, let method) = presented else {
-            guard let client = found else { throw OAuthError(.invalidClient, .clientUnknown, refusal) }
-            if client.isDisabled { throw OAuthError(.invalidClient, .clientDisabled, refusal) }
-            guard client.definition.isPublic else { throw OAuthError(.invalidClient, .clientSecretMissing, refusal) }
-            return Proved(client: client, method: .none)
+        let (client, method): (Client, ClientAuthenticationKind)
+        switch presented {
+        case .secret(_, let secret, let way):
+            // An unknown client costs the same HMAC as a known one (CA-13).
+            let matches = secrets.matches(secret, found?.secretHashes ?? [[UInt8](repeating: 0, count: 32)])
+            (client, method) = (try known(found), way)
+            guard matches, !client.definition.isPublic else {
+                throw OAuthError(.invalidClient, .clientSecretWrong, ClientAuthentication.refusal)
+            }
+        case .assertion(_, let token):
+            (client, method) = (try known(found), .privateKeyJWT)
+            guard let facts else { throw OAuthError(.invalidClient, .authenticationMethodNotAllowed, ClientAuthentication.refusal) }
+            if client.isDisabled { throw OAuthError(.invalidClient, .clientDisabled, ClientAuthentication.refusal) }
+            try await assertions.verify(token, of: client, path: facts.path, at: facts.now)
+        case .named:
+            client = try known(found)
+            method = try named(client, facts)
         }
-        // An unknown client costs the same HMAC as a known one (CA-13).
-        let matches = secrets.matches(secret, found?.secretHashes ?? [[UInt8](repeating: 0, count: 32)])
-        guard let client = found else { throw OAuthError(.invalidClient, .clientUnknown, refusal) }
-        guard matches, !client.definition.isPublic else { throw OAuthError(.invalidClient, .clientSecretWrong, refusal) }
-        if client.isDisabled { throw OAuthError(.invalidClient, .clientDisabled, refusal) }
-        // After the secret: whoever does not have it learns nothing of how it should have been sent.
+        if client.isDisabled { throw OAuthError(.invalidClient, .clientDisabled, ClientAuthentication.refusal) }
+        // After the proof: whoever does not have it learns nothing of how it should have been sent.
         guard client.policy.allows(method) else {
             throw OAuthError(
                 .invalidClient, .authenticationMethodNotAllowed, "This client does not authenticate with \(method.rawValue).")
         }
         return Proved(client: client, method: method)
+    }
+
+    private func known(_ client: Client?) throws(OAuthError) -> Client {
+        guard let client else { throw OAuthError(.invalidClient, .clientUnknown, ClientAuthentication.refusal) }
+        return client
+    }
+
+    /// One that sends no credentials: public, or proved by the connection that it came over (RFC 8705 §2).
+    private func named(
+        _ client: Client, _ facts: (path: String, certificate: ClientCertificate?, now: Instant)?
+    ) throws(OAuthError) -> ClientAuthenticationKind {
+        if client.definition.isPublic { return .none }
+        guard let method = client.definition.metadata.authenticationMethod, [.tls, .selfSignedTLS].contains(method) else {
+            throw OAuthError(.invalidClient, .clientSecretMissing, ClientAuthentication.refusal)
+        }
+        guard let facts, let certificate = facts.certificate else {
+            throw OAuthError(.invalidClient, .certificateMissing, ClientAuthentication.refusal)
+        }
+        guard client.isProved(by: certificate, method, at: facts.now) else {
+            throw OAuthError(.invalidClient, .certificateMismatch, ClientAuthentication.refusal)
+        }
+        return method
     }
 }
 

@@ -16,10 +16,13 @@ package struct ClientPolicy: Sendable {
         if let only = metadata.authentication(isPublic: definition.isPublic) { return method == only }
         switch method {
         case .secretBasic, .secretPost: return true
-        case .privateKeyJWT: return metadata.jwks != nil || metadata.jwksURI != nil
+        case .privateKeyJWT: return metadata.jwks != nil || metadata.jwksURI != nil || metadata.workloadIssuer != nil
         case .none, .secretJWT, .tls, .selfSignedTLS: return false
         }
     }
+
+    /// Whether its assertions must name the issuer alone as their audience (FAPI 2.0 Security Profile §5.3.2.1, RFC 7523bis).
+    package var wantsStrictAudience: Bool { profile == .fapi20 }
 
     /// Whether its authorization requests need a code challenge (OAuth 2.1 §4.1.1). Only old confidential clients go without.
     package var needsCodeChallenge: Bool { profile != .legacy || definition.isPublic }

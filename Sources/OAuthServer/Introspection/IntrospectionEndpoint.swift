@@ -23,7 +23,7 @@ package struct IntrospectionEndpoint: Sendable {
     }
 
     package func respond(to request: OAuthRequest) async throws(OAuthError) -> Answer {
-        let caller = try await clients.authenticate(PresentedClient(request))
+        let caller = try await clients.authenticate(request)
         guard caller.isProved else {
             throw OAuthError(.invalidClient, .clientSecretMissing, "Only a client that proves itself may ask (RFC 7662 §2.1).")
         }
@@ -41,8 +41,10 @@ package struct IntrospectionEndpoint: Sendable {
 
     private func accessToken(_ text: Secret<String>, _ caller: Client) throws(OAuthError) -> JSONObject {
         var explanation: TokenExplanation?
+        var requirements = TokenRequirements()
+        requirements.checksSender = false
         let decision = verifier.decide(
-            Array(text.exposed.utf8), for: TokenRequirements(audience: .any, scope: .none), now: environment.now(),
+            Array(text.exposed.utf8), for: requirements, now: environment.now(),
             uptime: environment.uptime(), whenStale: .refuse, explaining: &explanation)
         switch decision {
         case .accept(let token):
@@ -54,7 +56,8 @@ package struct IntrospectionEndpoint: Sendable {
             for (name, value) in token.claims { members[name] = value }
             return members
         case .refuse: return IntrospectionEndpoint.inactive
-        case .ask, .unavailable: throw OAuthError(.temporarilyUnavailable, .storeUnavailable, "What is revoked is not known at the moment.")
+        case .ask, .unavailable, .overloaded:
+            throw OAuthError(.temporarilyUnavailable, .storeUnavailable, "What is revoked is not known at the moment.")
         }
     }
 

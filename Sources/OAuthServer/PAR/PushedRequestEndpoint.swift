@@ -33,7 +33,7 @@ package struct PushedRequestEndpoint: Sendable {
     private static let credentials: [String] = ["client_secret", "client_assertion", "client_assertion_type"]
 
     package func respond(to request: OAuthRequest) async throws(OAuthError) -> Pushed {
-        let client = try await clients.authenticate(PresentedClient(request)).client
+        let client = try await clients.authenticate(request).client
         guard request.parameters["request_uri"] == nil else {
             throw OAuthError(.invalidRequest, .parameterInvalid, "A pushed request has no request_uri (RFC 9126 §2.1).")
         }

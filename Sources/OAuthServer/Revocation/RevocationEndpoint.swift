@@ -24,7 +24,7 @@ package struct RevocationEndpoint: Sendable {
     /// §2.2: a token that is not known, or valid no more, is as good as revoked. One of another client is left alone, and that client is
     /// not told that it exists.
     package func respond(to request: OAuthRequest) async throws(OAuthError) {
-        let client = try await clients.authenticate(PresentedClient(request)).client
+        let client = try await clients.authenticate(request).client
         let token = Secret(try request.parameters.required("token", bytesMax: 16_384))
         let event = AuditEvent(
             .tokenRevoked, at: request.now, clientID: client.id, source: request.source, traceID: request.traceID)
@@ -39,8 +39,10 @@ package struct RevocationEndpoint: Sendable {
             return
         }
         var explanation: TokenExplanation?
+        var requirements = TokenRequirements()
+        requirements.checksSender = false
         let decision = verifier.decide(
-            Array(token.exposed.utf8), for: TokenRequirements(audience: .any, scope: .none), now: environment.now(),
+            Array(token.exposed.utf8), for: requirements, now: environment.now(),
             uptime: environment.uptime(), whenStale: .serve, explaining: &explanation)
         guard case .accept(let access) = decision, access.clientID == client.id else { return }
         // One access token alone: what else was granted goes on (§2.1 leaves it open).

@@ -71,7 +71,7 @@ package struct TokenEndpoint: Sendable {
 
     package func respond(to request: OAuthRequest) async throws(OAuthError) -> IssuedTokens {
         // 1. Who is asking.
-        let client = try await clients.authenticate(PresentedClient(request))
+        let client = try await clients.authenticate(request)
         // 2. For what, and may it.
         let type = try request.parameters.required("grant_type", bytesMax: 128)
         guard let grant = grants.first(where: { $0.kind.grantType?.isSameBytes(as: type) == true }) else {

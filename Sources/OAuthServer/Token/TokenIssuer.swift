@@ -119,7 +119,8 @@ package struct TokenIssuer: Sendable {
                 $0.member("amr", assurance.amr)
             }
             if subject.includesRoles, let account = subject.account { $0.member("roles", account.roles.map(\.text)) }
-            $0.member("sid", subject.grant?.sessionID?.text)
+            // A grant that outlives its session is not revoked with it, and so its tokens do not name it.
+            if subject.grant?.isOffline != true { $0.member("sid", subject.grant?.sessionID?.text) }
             $0.member("gid", subject.grant?.id.text)
             $0.array("ver") {
                 $0.value(subject.account?.epoch ?? 0)

@@ -59,6 +59,13 @@ package enum ClientFields {
         text("tls_client_auth_san_uri", \.tlsURI, "URI", "Or a URI in it.", nameFault),
         text("tls_client_auth_san_ip", \.tlsAddress, "address", "Or an address in it.", nameFault),
         text("tls_client_auth_san_email", \.tlsEmail, "e-mail address", "Or an e-mail address in it.", nameFault),
+        text(
+            "workload_issuer", \.workloadIssuer, "URL", "A platform (Kubernetes, say) whose tokens are taken as this client's assertions.",
+            URISyntax.webFault, isRegistrable: false),
+        text("workload_subject", \.workloadSubject, "text", "Their `sub`.", nameFault, isRegistrable: false),
+        text(
+            "workload_jwks_uri", \.workloadKeysURI, "URL", "Where the platform publishes its keys. Default `/openid/v1/jwks` behind it.",
+            URISyntax.webFault, isRegistrable: false),
     ]
 
     private static let logout: [ClientField] = [
@@ -181,10 +188,10 @@ extension ClientFields {
 extension ClientFields {
     private static func text(
         _ name: String, _ path: Path<String?>, _ values: String, _ documentation: String,
-        _ fault: @escaping @Sendable (String) -> String?
+        _ fault: @escaping @Sendable (String) -> String?, isRegistrable: Bool = true
     ) -> ClientField {
         ClientField(
-            name: name, form: .text, isRegistrable: true, values: values, documentation: documentation,
+            name: name, form: .text, isRegistrable: isRegistrable, values: values, documentation: documentation,
             read: { metadata in metadata[keyPath: path].map { .string($0) } },
             write: { metadata, value in
                 guard let text = value.string, !text.isEmpty else { return "is no text" }

@@ -25,6 +25,11 @@ package struct ClientMetadata: Sendable, Equatable {
     package var tlsAddress: String?
     package var tlsEmail: String?
 
+    /// A platform whose tokens about `workloadSubject` are taken as this client's assertions; never by registration.
+    package var workloadIssuer: String?
+    package var workloadSubject: String?
+    package var workloadKeysURI: String?
+
     // Where people go afterwards.
     package var postLogoutRedirectURIs: [String] = []
     package var backchannelLogoutURI: String?

@@ -19,7 +19,7 @@ struct RequirementCheck {
             explanation.check(
                 "audience", isForAudience, expected: expectedAudience, found: token.audiences.isEmpty ? "no aud" : list(token.audiences))
         else { return .refused(.wrongAudience) }
-        if token.isSenderConstrained || requirements.proof != nil,
+        if requirements.checksSender, token.isSenderConstrained || requirements.proof != nil,
             let obstacle = SenderCheck(token: token, proof: requirements.proof, uptime: uptime).obstacle(&explanation)
         {
             return obstacle

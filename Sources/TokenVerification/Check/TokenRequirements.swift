@@ -11,6 +11,8 @@ public struct TokenRequirements: Sendable {
     public var maxAge: Duration?
     /// What came along with the token, for tokens that are bound (RFC 9449, RFC 8705 §3); nothing for a token alone.
     public var proof: SenderProof?
+    /// Whether a bound token needs its proof here. It does wherever a token lets somebody in; who only asks about one has none.
+    public var checksSender = true
 
     public init(
         audience: AudienceRequirement = .any, scope: ScopeSet = .none, acrValues: [String] = [], maxAge: Duration? = nil,

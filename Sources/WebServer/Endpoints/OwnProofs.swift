@@ -25,7 +25,8 @@ package struct OwnProofs: Sendable {
         do throws(DPoPProofError) {
             let proof = try desk.check(
                 field, method: request.facts.method, target: target(request), accessToken: accessToken.exposed, at: request.now)
-            return SenderProof(key: .proven(proof), replay: desk.replay)
+            return SenderProof(
+                key: .proven(proof), certificate: request.facts.clientCertificate?.thumbprint, replay: desk.replay)
         } catch {
             throw refused(request, error.asksForNonce ? "use_dpop_nonce" : "invalid_dpop_proof", reason: error.rawValue)
         }

@@ -25,14 +25,15 @@ package struct OwnToken: Sendable {
     /// A token as it came, with the proof that came along, which is good where there is one.
     package struct Presented: Sendable {
         package let token: Secret<[UInt8]>
-        /// Nothing under the Bearer scheme.
+        /// Of a key under the DPoP scheme, of the connection's certificate under the other.
         let proof: SenderProof?
         /// The next `DPoP-Nonce`, for a refusal under the DPoP scheme.
         let nonce: String?
 
         /// Whether a token with this `cnf` may come like this: for one that the verifier did not get to the proof of.
         func isSender(_ confirmation: JSONValue?) -> Bool {
-            guard let confirmation else { return proof == nil }
+            guard let confirmation else { return nonce == nil }
+            if let wanted = confirmation.object?["x5t#S256"]?.string { return proof?.certificate?.isSameBytes(as: wanted) ?? false }
             guard case .proven(let proof) = proof?.key, let members = confirmation.object, members.count == 1 else { return false }
             return members["jkt"]?.string?.isSameBytes(as: proof.jkt) ?? false
         }
@@ -43,7 +44,10 @@ package struct OwnToken: Sendable {
     /// - Throws: The challenge of RFC 9449 §7.1 for what is no proof of this request.
     package func presented(_ request: APIRequest) throws(APIError) -> Presented? {
         guard let credential = try request.credential() else { return nil }
-        guard credential.isDPoP else { return Presented(token: credential.token, proof: nil, nonce: nil) }
+        guard credential.isDPoP else {
+            let certificate = request.facts.clientCertificate.map { SenderProof(key: .none, certificate: $0.thumbprint) }
+            return Presented(token: credential.token, proof: certificate, nonce: nil)
+        }
         let proof = try proofs.proof(request, accessToken: credential.token)
         return Presented(token: credential.token, proof: proof, nonce: proofs.nonce(request.now))
     }
@@ -57,7 +61,7 @@ package struct OwnToken: Sendable {
                 headers: [("www-authenticate", "Bearer realm=\"gatehouse\"")]
             )
         }
-        if allowsRefreshToken, presented.proof == nil, let text = String(validating: presented.token.exposed, as: UTF8.self),
+        if allowsRefreshToken, presented.nonce == nil, let text = String(validating: presented.token.exposed, as: UTF8.self),
             text.hasPrefix("ghr_")
         {
             return try await holder(ofRefreshToken: Secret(text), request)

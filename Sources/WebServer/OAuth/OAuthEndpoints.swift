@@ -38,8 +38,8 @@ package struct OAuthEndpoints: Sendable {
                     ("by", asked.parameters["grant_type"] ?? ""), ("client", asked.parameters["client_id"] ?? ""),
                     ("sid", issued.sessionID?.text ?? ""), ("trace_id", request.traceID),
                 ])
-            return TokenResponse.make(issued)
-        } catch { throw APIError(error, isTokenEndpoint: true) }
+            return withNonce(TokenResponse.make(issued), request)
+        } catch { throw withNonce(APIError(error, isTokenEndpoint: true), request) }
     }
 
     private func push(_ request: APIRequest) async throws(APIError) -> ResponseFacts {
@@ -50,8 +50,25 @@ package struct OAuthEndpoints: Sendable {
                 $0.member("request_uri", pushed.requestURI)
                 $0.member("expires_in", pushed.expiresIn.wholeSeconds)
             }
-            return .json(201, json.bytes)
-        } catch { throw APIError(error, isTokenEndpoint: true) }
+            return withNonce(.json(201, json.bytes), request)
+        } catch { throw withNonce(APIError(error, isTokenEndpoint: true), request) }
+    }
+
+    /// The nonce for the next proof, for whoever sends proofs (RFC 9449 §8.2).
+    private func nonce(_ request: APIRequest) -> [(name: String, value: String)] {
+        request.facts.headers.count("dpop") == 0 ? [] : [("dpop-nonce", server.sender.nonce(at: request.now))]
+    }
+
+    private func withNonce(_ response: ResponseFacts, _ request: APIRequest) -> ResponseFacts {
+        var response = response
+        response.headers += nonce(request)
+        return response
+    }
+
+    private func withNonce(_ error: APIError, _ request: APIRequest) -> APIError {
+        var error = error
+        error.headers += nonce(request)
+        return error
     }
 
     private func introspect(_ request: APIRequest) async throws(APIError) -> ResponseFacts {
@@ -69,12 +86,12 @@ package struct OAuthEndpoints: Sendable {
     }
 
     private func userInfo(_ request: APIRequest) async throws(APIError) -> ResponseFacts {
-        guard let bearer = try request.bearer() else {
+        guard let presented = try own.presented(request) else {
             throw APIError(
                 401, "invalid_token", "Send a bearer token.", reason: "token_missing",
                 headers: [("www-authenticate", "Bearer realm=\"gatehouse\"")])
         }
-        let token = try own.accessToken(bearer, audience: .any, scope: ScopeSet(["openid"]))
+        let token = try own.accessToken(presented, audience: .any, scope: ScopeSet(["openid"]))
         do {
             let (_, members) = try await server.userInfo.claims(of: token)
             return .json(200, JSONValue.object(members).encoded)
@@ -109,7 +126,9 @@ extension APIRequest {
     /// The request as the OAuth server sees it.
     package func oauth() throws(OAuthError) -> OAuthRequest {
         OAuthRequest(
-            parameters: try form(), authorizations: facts.headers.all("authorization").map { Array($0) },
-            proofs: facts.headers.all("dpop").map { Array($0) }, now: now, source: source, agent: agent, traceID: traceID)
+            parameters: try form(), path: String(decoding: facts.path, as: UTF8.self), method: facts.method,
+            authorizations: facts.headers.all("authorization").map { Array($0) },
+            proofs: facts.headers.all("dpop").map { Array($0) }, certificate: facts.clientCertificate, now: now, source: source,
+            agent: agent, traceID: traceID)
     }
 }

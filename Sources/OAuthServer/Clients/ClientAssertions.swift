@@ -1,0 +1,75 @@
+package import AuthCore
+package import Store
+internal import TokenVerification
+
+/// Client assertions (RFC 7523 §2.2, OpenID Connect Core §9): `private_key_jwt`, and the token of a workload in the place of one.
+package struct ClientAssertions: Sendable {
+    package static let type = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+    /// How long an assertion may live; its `jti` is remembered until then.
+    package static let lifetimeMax = Duration.seconds(3_600)
+
+    private let keys: ClientKeys
+    private let store: any SpentStore
+    private let issuer: Identifier
+
+    package init(keys: ClientKeys, store: any SpentStore, issuer: Identifier) {
+        self.keys = keys
+        self.store = store
+        self.issuer = issuer
+    }
+
+    /// - Parameter path: Of the endpoint that it was sent to.
+    /// - Throws: `invalid_client`; the client is told what is wrong with its assertion, and nothing of keys.
+    func verify(_ token: PresentedJWT, of client: Client, path: String, at now: Instant) async throws(OAuthError) {
+        if let workload = client.definition.metadata.workloadIssuer, token.claimedIssuer == Identifier(workload) {
+            return try await verify(workload: token, of: client, issuer: workload, at: now)
+        }
+        let policy = client.policy
+        var rules = JWTAssertionRules(algorithms: algorithms(of: client), audience: audience(policy, path: path))
+        rules.issuer = client.id
+        rules.subject = client.id
+        rules.required = [.id]
+        rules.lifetimeMax = ClientAssertions.lifetimeMax
+        let assertion: JWTAssertion
+        do { assertion = try await keys.verify(token, of: client, by: rules, at: now) } catch { throw ClientAssertions.refusal(error) }
+        guard let id = assertion.id, let expiresAt = assertion.expiresAt else { throw ClientAssertions.refusal(.refused(.malformed)) }
+        let spent = Identifier("assertion \(client.uid) \(Base64URL.encode(TokenHash(of: id.utf8).bytes))")
+        let isNew: Bool
+        do { isNew = try await store.spend(spent, until: expiresAt + JWTAssertionRules.leewayMax, at: now) } catch {
+            throw OAuthError(storeError: error)
+        }
+        guard isNew else {
+            throw OAuthError(.invalidClient, .assertionReplayed, "The client assertion was used before (RFC 7523 §3).")
+        }
+    }
+
+    /// A token that the platform gives to the workload (a Kubernetes service account, say): signed by the platform, about the workload,
+    /// and for us. It has no `jti` of one use; that it lives shortly is the platform's care.
+    private func verify(workload token: PresentedJWT, of client: Client, issuer: String, at now: Instant) async throws(OAuthError) {
+        let metadata = client.definition.metadata
+        guard let subject = metadata.workloadSubject else { throw ClientAssertions.refusal(.noKeys) }
+        var rules = JWTAssertionRules(
+            algorithms: Set(ClientFields.signatures.compactMap { SignatureAlgorithm(rawValue: $0) }), audience: .contains([self.issuer]))
+        rules.issuer = Identifier(issuer)
+        rules.subject = Identifier(subject)
+        rules.lifetimeMax = .seconds(86_400)
+        let address = metadata.workloadKeysURI ?? issuer + "/openid/v1/jwks"
+        do { _ = try await keys.verify(token, keysAt: address, by: rules, at: now) } catch { throw ClientAssertions.refusal(error) }
+    }
+
+    private func algorithms(of client: Client) -> Set<SignatureAlgorithm> {
+        let allowed = client.policy.signatureAlgorithms.compactMap { SignatureAlgorithm(rawValue: $0) }
+        guard let only = client.definition.metadata.authenticationAlgorithm else { return Set(allowed) }
+        return Set(allowed.filter { $0.rawValue.isSameBytes(as: only) })
+    }
+
+    /// The issuer; before RFC 7523bis many clients named the endpoint, which FAPI forbids.
+    private func audience(_ policy: ClientPolicy, path: String) -> JWTAssertionRules.Audience {
+        if policy.wantsStrictAudience { return .only(issuer) }
+        return .contains([issuer, Identifier(issuer.text + ServerMetadata.Path.token), Identifier(issuer.text + path)])
+    }
+
+    private static func refusal(_ failure: ClientKeysFailure) -> OAuthError {
+        OAuthError(.invalidClient, .assertionInvalid, "The client assertion is not good: \(failure.text).")
+    }
+}

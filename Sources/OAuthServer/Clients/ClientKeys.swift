@@ -1,0 +1,77 @@
+package import AuthCore
+package import Store
+package import TokenVerification
+
+/// The public keys of clients, registered or where they publish them (RFC 7591 §2, OpenID Connect Core §10.1.1).
+package final class ClientKeys: Sendable {
+    private let documents: RemoteDocuments<ForeignKeys>
+
+    package init(calls: any OutgoingCalls, environment: Environment) {
+        var limits = RemoteDocuments<ForeignKeys>.Limits()
+        limits.acceptedTypes = ["application/json", "application/jwk-set+json"]
+        documents = RemoteDocuments(calls: calls, limits: limits, environment: environment) { (answer) throws(OutgoingError) in
+            guard let object = (try? JSONReader.read(answer.body))?.object, let keys = try? ForeignKeys(jwks: object) else {  // said here
+                throw .contentRefused
+            }
+            return keys
+        }
+    }
+
+    /// Verifies what a client has signed. A key that is not among those that are held is looked for once more where they are published.
+    package func verify(
+        _ token: PresentedJWT, of client: Client, by rules: JWTAssertionRules, at now: Instant
+    ) async throws(ClientKeysFailure) -> JWTAssertion {
+        let metadata = client.definition.metadata
+        if let jwks = metadata.jwks {
+            do { return try token.verified(with: .keySet(try ForeignKeys(jwks: jwks)), by: rules, at: now) } catch {
+                throw ClientKeysFailure(error)
+            }
+        }
+        guard let address = metadata.jwksURI else { throw .noKeys }
+        return try await verify(token, keysAt: address, by: rules, at: now)
+    }
+
+    package func verify(
+        _ token: PresentedJWT, keysAt address: String, by rules: JWTAssertionRules, at now: Instant
+    ) async throws(ClientKeysFailure) -> JWTAssertion {
+        let url: OutgoingURL
+        let held: RemoteDocuments<ForeignKeys>.Document
+        do {
+            url = try OutgoingURL(address)
+            held = try await documents.document(at: url)
+        } catch { throw ClientKeysFailure(error) }
+        do { return try token.verified(with: .keySet(held.value), by: rules, at: now) } catch {
+            guard error == .unknownKey else { throw ClientKeysFailure(error) }
+        }
+        // A key that the client has made since.
+        do {
+            let newer = try await documents.document(at: url, unlike: held.version)
+            return try token.verified(with: .keySet(newer.value), by: rules, at: now)
+        } catch { throw ClientKeysFailure(error) }
+    }
+}
+
+package enum ClientKeysFailure: Error, Sendable, Equatable {
+    case refused(JWTAssertionRefusal)
+    /// The client has no keys, or they are none.
+    case noKeys
+    /// They cannot be fetched.
+    case unreachable(String)
+
+    fileprivate init(_ error: any Error) {
+        switch error {
+        case let refusal as JWTAssertionRefusal: self = .refused(refusal)
+        case let outgoing as OutgoingError: self = .unreachable(outgoing.rawValue)
+        default: self = .noKeys
+        }
+    }
+
+    /// For the operator and the client's developer.
+    package var text: String {
+        switch self {
+        case .refused(let refusal): refusal.rawValue
+        case .noKeys: "the client has no usable keys"
+        case .unreachable(let reason): "the client's keys cannot be fetched: \(reason)"
+        }
+    }
+}
