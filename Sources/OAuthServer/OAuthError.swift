@@ -115,6 +115,7 @@ package struct OAuthError: Error, Sendable, Equatable {
         case requestURISpent = "request_uri_spent"
         case pushedRequestNeeded = "pushed_request_needed"
         case profileForbids = "profile_forbids"
+        case encryptionKeyMissing = "encryption_key_missing"
         case detailsUnknown = "details_unknown"
         case detailsMalformed = "details_malformed"
         case tokenNotActive = "token_not_active"

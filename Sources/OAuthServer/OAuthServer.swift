@@ -41,6 +41,8 @@ package struct OAuthServer: Sendable {
     package let userInfo: UserInfo
     package let forms: FormTokens
     package let sender: SenderConstraint
+    /// Signs what clients get as JWTs.
+    package let responses: TokenIssuer
 
     private let issuer: Identifier
     private let keys: SigningKeys
@@ -64,6 +66,7 @@ package struct OAuthServer: Sendable {
             HintsStep(),
             ClaimsStep(),  // OpenID Connect Core §5.5
             DPoPKeyStep(),  // RFC 9449 §10
+            AuthorizationDetailsStep(),  // RFC 9396
         ]
         let grants: [any TokenGrant] = [
             AuthorizationCodeGrant(store: store, tokens: tokens, masterKeys: parts.masterKeys),  // RFC 6749 §4.1.3
@@ -71,7 +74,9 @@ package struct OAuthServer: Sendable {
             ClientCredentialsGrant(policies: policies, lifetime: tokens.issuer.accessLifetime),  // RFC 6749 §4.4
         ]
 
-        let requests = AuthorizeRequests(clients: store, parked: store, steps: steps)
+        let requests = AuthorizeRequests(
+            clients: store, parked: store,
+            objects: RequestObjects(keys: tokens.issuer.clientKeys, issuer: issuer), steps: steps)
         authorize = AuthorizeEndpoint(
             requests: requests, store: store, policies: policies, issuer: tokens.issuer, masterKeys: parts.masterKeys,
             lifetimes: tokens.lifetimes)
@@ -82,6 +87,7 @@ package struct OAuthServer: Sendable {
         revocation = RevocationEndpoint(
             clients: clients, verifier: parts.verifier, tokens: tokens, store: store, environment: environment)
         userInfo = UserInfo(store: store, subjects: tokens.issuer.subjects)
+        responses = tokens.issuer
         forms = FormTokens(keys: parts.masterKeys)
     }
 
@@ -107,7 +113,14 @@ package struct OAuthServer: Sendable {
         metadata.list(
             "claims_supported", ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid"] + PersonClaims.names)
         metadata.flag("claims_parameter_supported", true)
-        metadata.flag("request_parameter_supported", false)
+        metadata.flag("request_parameter_supported", true)
+        for name in ["request_object", "introspection", "authorization", "userinfo"] {
+            metadata.list("\(name)_signing_alg_values_supported", name == "request_object" ? ClientFields.signatures : tokenAlgorithms)
+        }
+        for name in ["id_token", "userinfo"] {
+            metadata.list("\(name)_encryption_alg_values_supported", ClientFields.keyEncryptions)
+            metadata.list("\(name)_encryption_enc_values_supported", ClientFields.contentEncryptions)
+        }
         metadata.flag("request_uri_parameter_supported", false)
         metadata.flag("require_pushed_authorization_requests", false)
         return metadata.members

@@ -184,10 +184,11 @@ final class Node: Sendable {
         let snapshots = ResourceSnapshots(clients: ClientDirectory(secrets: clientSecrets), events: events, log: log)
         self.snapshots = snapshots
         later.value = snapshots
+        let clientKeys = ClientKeys(calls: outbound, environment: environment)
         let issuer = TokenIssuer(
             issuer: issuerID, accessLifetime: accessTTL,
             subjects: SubjectIdentifiers(salt: Secret(try await store.lastingSecret("pairwise_salt"))), keys: keys, masterKeys: masterKeys,
-            environment: environment)
+            clientKeys: clientKeys, environment: environment)
         let refreshTokens = RefreshTokens(
             store: store, issuer: issuer, masterKeys: masterKeys,
             lifetimes: TokenLifetimes(
@@ -201,8 +202,7 @@ final class Node: Sendable {
             ))
         let clients = ClientAuthentication(
             store: store, secrets: clientSecrets,
-            assertions: ClientAssertions(
-                keys: ClientKeys(calls: outbound, environment: environment), store: store, issuer: issuerID))
+            assertions: ClientAssertions(keys: clientKeys, store: store, issuer: issuerID))
         firstParty = FirstPartyTokens(store: store, clients: clients, refreshTokens: refreshTokens)
         oauth = OAuthServer(
             OAuthServer.Parts(

@@ -50,13 +50,20 @@ package enum ResponseMode: String, Sendable, CaseIterable {
     case query
     /// OAuth 2.0 Form Post Response Mode.
     case formPost = "form_post"
+    /// JWT Secured Authorization Response Mode (JARM) §2.3.
+    case jwt
+    case queryJWT = "query.jwt"
+    case formPostJWT = "form_post.jwt"
+
+    package var isJWT: Bool { [.jwt, .queryJWT, .formPostJWT].contains(self) }
+    package var isForm: Bool { [.formPost, .formPostJWT].contains(self) }
 }
 
 /// What goes back to the client (RFC 6749 §4.1.2, RFC 9207 §2).
 package struct AuthorizationResponse: Sendable {
     package let target: RedirectTarget
     package let mode: ResponseMode
-    package let parameters: [(name: String, value: String)]
+    package private(set) var parameters: [(name: String, value: String)]
     /// Why it is a refusal; nothing when it is none.
     package let refusal: OAuthError?
 
@@ -77,6 +84,14 @@ package struct AuthorizationResponse: Sendable {
 
     private static func common(_ request: AuthorizationRequest, _ issuer: Identifier) -> [(name: String, value: String)] {
         (request.state.map { [("state", $0)] } ?? []) + [("iss", issuer.text)]
+    }
+
+    /// The same as one JWT, where the client asked for that (JARM §2.3).
+    func secured(by issuer: TokenIssuer, at now: Instant) throws(OAuthError) -> AuthorizationResponse {
+        guard mode.isJWT else { return self }
+        var response = self
+        response.parameters = [("response", try issuer.authorizationResponse(parameters, for: target.client, at: now))]
+        return response
     }
 
     /// The redirect URI with the parameters behind its own query, which stays as it is (RFC 6749 §3.1.2).

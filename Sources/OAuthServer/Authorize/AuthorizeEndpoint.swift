@@ -66,7 +66,10 @@ package struct AuthorizeEndpoint: Sendable {
     /// A request comes in.
     package func begin(_ parameters: FormParameters, _ browser: Browser, at now: Instant) async -> AuthorizeOutcome {
         let id = Identifier(Base64URL.encode(issuer.environment.randomBytes(16)))
-        let state = InteractionState(query: parameters.encoded, id: id, startedAt: now)
+        let opened: AuthorizeRequests.Opened
+        do { opened = try await requests.open(parameters, at: now) } catch { return .refused(error) }
+        var state = InteractionState(query: opened.parameters.encoded, id: id, startedAt: now)
+        state.isSigned = opened.isSigned
         return await proceed(state, browser, agreed: nil, at: now)
     }
 
@@ -77,26 +80,30 @@ package struct AuthorizeEndpoint: Sendable {
         _ state: InteractionState, _ browser: Browser, agreed: Bool?, at now: Instant
     ) async -> AuthorizeOutcome {
         let proved: AuthorizeRequests.Proved
-        do { proved = try await requests.prove(try AuthorizeEndpoint.read(state.query), at: now) } catch { return .refused(error) }
+        do { proved = try await requests.prove(try AuthorizeEndpoint.opened(state), at: now) } catch { return .refused(error) }
         do { return try await decide(try await requests.check(proved), state, browser, agreed: agreed, at: now) } catch {
-            return refuse(error, proved.request)
+            return refuse(error, proved.request, at: now)
         }
     }
 
     /// The person does not want to sign in.
     package func cancel(_ state: InteractionState, at now: Instant) async -> AuthorizeOutcome {
         do {
-            let proved = try await requests.prove(try AuthorizeEndpoint.read(state.query), at: now)
-            return refuse(OAuthError(.accessDenied, .deniedByUser, "The person did not sign in."), proved.request)
+            let proved = try await requests.prove(try AuthorizeEndpoint.opened(state), at: now)
+            return refuse(OAuthError(.accessDenied, .deniedByUser, "The person did not sign in."), proved.request, at: now)
         } catch { return .refused(error) }
     }
 
-    private static func read(_ query: String) throws(OAuthError) -> FormParameters {
-        do { return try FormParameters(query.utf8) } catch { throw OAuthError(error) }
+    private static func opened(_ state: InteractionState) throws(OAuthError) -> AuthorizeRequests.Opened {
+        do { return AuthorizeRequests.Opened(parameters: try FormParameters(state.query.utf8), isSigned: state.isSigned) } catch {
+            throw OAuthError(error)
+        }
     }
 
-    private func refuse(_ error: OAuthError, _ request: AuthorizationRequest) -> AuthorizeOutcome {
-        .respond(AuthorizationResponse(error, to: request, issuer: issuer.issuer))
+    private func refuse(_ error: OAuthError, _ request: AuthorizationRequest, at now: Instant) -> AuthorizeOutcome {
+        do { return .respond(try AuthorizationResponse(error, to: request, issuer: issuer.issuer).secured(by: issuer, at: now)) } catch {
+            return .refused(error)
+        }
     }
 
     private func decide(
@@ -181,7 +188,7 @@ package struct AuthorizeEndpoint: Sendable {
         switch outcome {
         case .authorized(let grant):
             let code = GrantCredential.make(.authorizationCode, grant: grant, counter: 0, issuer: issuer.issuer, keys: masterKeys)
-            return AuthorizationResponse(code: code, to: request, issuer: issuer.issuer)
+            return try AuthorizationResponse(code: code, to: request, issuer: issuer.issuer).secured(by: issuer, at: now)
         case .sessionEnded: throw OAuthError(.loginRequired, .signInNeeded, "The session has ended meanwhile.")
         case .clientUnavailable: throw OAuthError(.unauthorizedClient, .clientDisabled, "The application is not available any more.")
         case .requestSpent: throw OAuthError(.invalidRequestURI, .requestURISpent, "The pushed request was used before, or has expired.")

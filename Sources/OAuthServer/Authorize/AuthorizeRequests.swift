@@ -6,28 +6,45 @@ package import Store
 package struct AuthorizeRequests: Sendable {
     private let clients: any ClientStore
     private let parked: any ParkedStore
+    private let objects: RequestObjects
     private let steps: [any AuthorizeStep]
 
-    package init(clients: any ClientStore, parked: any ParkedStore, steps: [any AuthorizeStep]) {
+    package init(clients: any ClientStore, parked: any ParkedStore, objects: RequestObjects, steps: [any AuthorizeStep]) {
         self.clients = clients
         self.parked = parked
+        self.objects = objects
         self.steps = steps
+    }
+
+    /// The parameters that count, after a request object was opened.
+    package struct Opened: Sendable {
+        package let parameters: FormParameters
+        package let isSigned: Bool
+    }
+
+    /// Opens the request object, if there is one (RFC 9101 §6.1). Once, when the request comes in: what was good then is good to the end
+    /// of the way.
+    package func open(_ sent: FormParameters, at now: Instant) async throws(OAuthError) -> Opened {
+        guard sent["request"] != nil else { return Opened(parameters: sent, isSigned: false) }
+        let client = try await client(Identifier(try sent.required("client_id", bytesMax: 2_048)))
+        return Opened(parameters: try await objects.open(sent, of: client, at: now), isSigned: true)
     }
 
     /// What is known before anything may be sent to the client.
     package struct Proved: Sendable {
         fileprivate let parameters: FormParameters
+        fileprivate let isSigned: Bool
         package var request: AuthorizationRequest
     }
 
     /// The first phase: which client, and where the answer goes.
     ///
-    /// - Parameter isResumed: Whether it has been here before: then a pushed request may have run out meanwhile.
     /// - Throws: What is shown on a page, and never sent to the client.
-    package func prove(_ sent: FormParameters, at now: Instant) async throws(OAuthError) -> Proved {
+    package func prove(_ opened: Opened, at now: Instant) async throws(OAuthError) -> Proved {
+        let sent = opened.parameters
         let id = Identifier(try sent.required("client_id", bytesMax: 2_048))
         let client = try await client(id)
-        let (parameters, pushed) = try await self.parameters(sent, client, at: now)
+        let (parameters, pushed, wasSigned) = try await self.parameters(sent, client, at: now)
         guard client.definition.grants.contains(.authorizationCode) else {
             throw OAuthError(.unauthorizedClient, .grantNotAllowed, "This client may not send people here.")
         }
@@ -37,7 +54,7 @@ package struct AuthorizeRequests: Sendable {
         let state = try parameters.optional("state", bytesMax: 4_096)
         let mode = parameters["response_mode"].flatMap { ResponseMode(rawValue: $0) } ?? .query
         return Proved(
-            parameters: parameters,
+            parameters: parameters, isSigned: wasSigned || opened.isSigned,
             request: AuthorizationRequest(target: target, state: state, responseMode: mode, pushedRequest: pushed))
     }
 
@@ -47,18 +64,29 @@ package struct AuthorizeRequests: Sendable {
         if request.client.policy.needsPushedRequest, request.pushedRequest == nil {
             throw OAuthError(.invalidRequest, .pushedRequestNeeded, "This client must push its requests first (RFC 9126 §5).")
         }
+        if request.client.definition.metadata.needsSignedRequest, !proved.isSigned {
+            throw OAuthError(.invalidRequest, .requestObjectNeeded, "This client must send signed requests (RFC 9101 §10.5).")
+        }
         for step in steps { try await step.apply(proved.parameters, to: &request) }
         return request
     }
 
     /// A request as a client pushes it: its target and everything else are checked at once (RFC 9126 §2.1).
-    package func check(pushed parameters: FormParameters, of client: Client) async throws(OAuthError) {
+    ///
+    /// - Returns: The parameters that count.
+    package func check(pushed sent: FormParameters, of client: Client, at now: Instant) async throws(OAuthError) -> Opened {
+        let opened = Opened(parameters: try await objects.open(sent, of: client, at: now), isSigned: sent["request"] != nil)
+        if client.definition.metadata.needsSignedRequest, !opened.isSigned {
+            throw OAuthError(.invalidRequest, .requestObjectNeeded, "This client must send signed requests (RFC 9101 §10.5).")
+        }
+        let parameters = opened.parameters
         let isOpenID = parameters["scope"].flatMap { ScopeSet(parsing: $0) }?.contains("openid") ?? false
         let target = try RedirectTarget.prove(
             try parameters.optional("redirect_uri", bytesMax: URISyntax.bytesMax), of: client, isOpenID: isOpenID)
         let state = try parameters.optional("state", bytesMax: 4_096)
         var request = AuthorizationRequest(target: target, state: state, responseMode: .query, pushedRequest: "")
         for step in steps { try await step.apply(parameters, to: &request) }
+        return opened
     }
 
     private func client(_ id: Identifier) async throws(OAuthError) -> Client {
@@ -74,8 +102,8 @@ package struct AuthorizeRequests: Sendable {
     /// The parameters that count: of a pushed request only those that were pushed (RFC 9126 §4).
     private func parameters(
         _ sent: FormParameters, _ client: Client, at now: Instant
-    ) async throws(OAuthError) -> (FormParameters, pushed: Identifier?) {
-        guard let uri = try sent.optional("request_uri", bytesMax: 512) else { return (sent, nil) }
+    ) async throws(OAuthError) -> (FormParameters, pushed: Identifier?, isSigned: Bool) {
+        guard let uri = try sent.optional("request_uri", bytesMax: 512) else { return (sent, nil, false) }
         guard let id = uri.dropping(prefix: "urn:ietf:params:oauth:request_uri:") else {
             throw OAuthError(.requestURINotSupported, .requestURIUnknown, "This request_uri is not one that was given out here.")
         }
@@ -88,6 +116,6 @@ package struct AuthorizeRequests: Sendable {
             throw OAuthError(
                 .invalidRequestURI, .requestURIUnknown, "The request was used before, has expired, or is not this application's.")
         }
-        return (pushed, Identifier(id))
+        return (pushed, Identifier(id), found.value["signed"]?.bool ?? false)
     }
 }

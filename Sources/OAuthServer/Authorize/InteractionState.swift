@@ -13,6 +13,8 @@ package struct InteractionState: Sendable {
     /// Random; forms are bound to it.
     package let id: Identifier
     package let startedAt: Instant
+    /// Whether the request was an object that its client has signed: what stands in `query` is what was in it.
+    package var isSigned = false
     /// The session that was opened or renewed on this way.
     package var signedIn: Identifier?
     /// The session that was chosen among several.
@@ -36,6 +38,7 @@ package struct InteractionState: Sendable {
         var object = JSONObject([
             ("q", .string(query)), ("id", .string(id.text)), ("t", .number(JSONNumber(startedAt.milliseconds))),
         ])
+        if isSigned { object["r"] = .bool(true) }
         object["s"] = signedIn.map { .string($0.text) }
         object["c"] = chosen.map { .string($0.text) }
         if wantsAnother { object["o"] = .bool(true) }
@@ -56,6 +59,7 @@ package struct InteractionState: Sendable {
             let id = object["id"]?.string, let started = object["t"]?.int
         else { throw foreign }
         self.init(query: query, id: Identifier(id), startedAt: Instant(milliseconds: started))
+        isSigned = object["r"]?.bool ?? false
         signedIn = object["s"]?.string.map { Identifier($0) }
         chosen = object["c"]?.string.map { Identifier($0) }
         wantsAnother = object["o"]?.bool ?? false

@@ -4,16 +4,22 @@ package import TokenVerification
 
 /// The public keys of clients, registered or where they publish them (RFC 7591 §2, OpenID Connect Core §10.1.1).
 package final class ClientKeys: Sendable {
-    private let documents: RemoteDocuments<ForeignKeys>
+    /// A set as it is published, and what of it verifies.
+    private struct Published: Sendable {
+        let set: JSONObject
+        let keys: ForeignKeys
+    }
+
+    private let documents: RemoteDocuments<Published>
 
     package init(calls: any OutgoingCalls, environment: Environment) {
-        var limits = RemoteDocuments<ForeignKeys>.Limits()
+        var limits = RemoteDocuments<Published>.Limits()
         limits.acceptedTypes = ["application/json", "application/jwk-set+json"]
         documents = RemoteDocuments(calls: calls, limits: limits, environment: environment) { (answer) throws(OutgoingError) in
             guard let object = (try? JSONReader.read(answer.body))?.object, let keys = try? ForeignKeys(jwks: object) else {  // said here
                 throw .contentRefused
             }
-            return keys
+            return Published(set: object, keys: keys)
         }
     }
 
@@ -31,22 +37,30 @@ package final class ClientKeys: Sendable {
         return try await verify(token, keysAt: address, by: rules, at: now)
     }
 
+    /// All of them, as the client has registered or publishes them.
+    package func set(of client: Client) async throws(ClientKeysFailure) -> JSONObject {
+        let metadata = client.definition.metadata
+        if let jwks = metadata.jwks { return jwks }
+        guard let address = metadata.jwksURI else { throw .noKeys }
+        do { return try await documents.document(at: try OutgoingURL(address)).value.set } catch { throw ClientKeysFailure(error) }
+    }
+
     package func verify(
         _ token: PresentedJWT, keysAt address: String, by rules: JWTAssertionRules, at now: Instant
     ) async throws(ClientKeysFailure) -> JWTAssertion {
         let url: OutgoingURL
-        let held: RemoteDocuments<ForeignKeys>.Document
+        let held: RemoteDocuments<Published>.Document
         do {
             url = try OutgoingURL(address)
             held = try await documents.document(at: url)
         } catch { throw ClientKeysFailure(error) }
-        do { return try token.verified(with: .keySet(held.value), by: rules, at: now) } catch {
+        do { return try token.verified(with: .keySet(held.value.keys), by: rules, at: now) } catch {
             guard error == .unknownKey else { throw ClientKeysFailure(error) }
         }
         // A key that the client has made since.
         do {
             let newer = try await documents.document(at: url, unlike: held.version)
-            return try token.verified(with: .keySet(newer.value), by: rules, at: now)
+            return try token.verified(with: .keySet(newer.value.keys), by: rules, at: now)
         } catch { throw ClientKeysFailure(error) }
     }
 }

@@ -44,11 +44,12 @@ package struct PushedRequestEndpoint: Sendable {
             request.parameters.members.filter { member in
                 !PushedRequestEndpoint.credentials.contains { $0.isSameBytes(as: member.name) }
             })
-        try await requests.check(pushed: kept, of: client)
-        kept = try await bound(kept, request, client)
+        let opened = try await requests.check(pushed: kept, of: client, at: request.now)
+        kept = try await bound(opened.parameters, request, client)
         let id = Identifier(Base64URL.encode(environment.randomBytes(24)))
         let record = Parked(
-            kind: .pushedRequest, id: id, clientID: client.id, value: JSONObject([("query", .string(kept.encoded))]),
+            kind: .pushedRequest, id: id, clientID: client.id,
+            value: JSONObject([("query", .string(kept.encoded)), ("signed", .bool(opened.isSigned))]),
             // It is used up at the end of the way, so it stays as long as the way may take.
             expiresAt: request.now + PushedRequestEndpoint.lifetime)
         do { _ = try await store.park([record], at: request.now) } catch { throw OAuthError(storeError: error) }

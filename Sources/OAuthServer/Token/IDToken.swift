@@ -43,7 +43,8 @@ extension TokenIssuer {
                 for (name, value) in PersonClaims.of(account) where asked.contains(name) { $0.member(named: name, value) }
             }
         }
-        return Secret(try sign(json.bytes, as: .idToken, algorithm: SignatureAlgorithm(rawValue: client.idTokenAlgorithm)))
+        let signed = try sign(json.bytes, as: .idToken, algorithm: SignatureAlgorithm(rawValue: client.idTokenAlgorithm))
+        return try await encrypted(signed, client.definition.metadata.idTokenEncryption, for: client)
     }
 
     /// §3.1.3.6: base64url of the left half of the hash of the ASCII of the token.

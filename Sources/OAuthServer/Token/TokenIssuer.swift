@@ -56,12 +56,14 @@ package struct TokenIssuer: Sendable {
     package let subjects: SubjectIdentifiers
     let keys: SigningKeys
     private let masterKeys: MasterKeys
+    let clientKeys: ClientKeys
     let environment: Environment
 
     package init(
         issuer: Identifier, accessLifetime: Duration, subjects: SubjectIdentifiers, keys: SigningKeys, masterKeys: MasterKeys,
-        environment: Environment
+        clientKeys: ClientKeys, environment: Environment
     ) {
+        self.clientKeys = clientKeys
         self.issuer = issuer
         self.accessLifetime = accessLifetime
         self.subjects = subjects

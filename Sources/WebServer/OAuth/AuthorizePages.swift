@@ -188,10 +188,8 @@ extension AuthorizePages {
     }
 
     private func respond(_ response: AuthorizationResponse) -> ResponseFacts {
-        switch response.mode {
-        case .query: return Page.redirect(response.location)
-        case .formPost: return FormPostPage(response: response).render().response(200, formTargets: [response.target.policySource])
-        }
+        guard response.mode.isForm else { return Page.redirect(response.location) }
+        return FormPostPage(response: response).render().response(200, formTargets: [response.target.policySource])
     }
 
     private func refused(_ error: OAuthError, _ request: APIRequest) -> ResponseFacts {

@@ -74,6 +74,10 @@ package struct OAuthEndpoints: Sendable {
     private func introspect(_ request: APIRequest) async throws(APIError) -> ResponseFacts {
         do {
             let answer = try await server.introspection.respond(to: try request.oauth())
+            if request.accepts("application/token-introspection+jwt") {
+                let signed = try server.responses.introspection(answer.members, for: answer.caller, at: request.now)
+                return .jwt("application/token-introspection+jwt", signed)
+            }
             return .json(200, JSONValue.object(answer.members).encoded)
         } catch { throw APIError(error, isTokenEndpoint: true) }
     }
@@ -93,7 +97,8 @@ package struct OAuthEndpoints: Sendable {
         }
         let token = try own.accessToken(presented, audience: .any, scope: ScopeSet(["openid"]))
         do {
-            let (_, members) = try await server.userInfo.claims(of: token)
+            let (client, members) = try await server.userInfo.claims(of: token)
+            if let signed = try await server.responses.userInfo(members, for: client) { return .jwt("application/jwt", signed) }
             return .json(200, JSONValue.object(members).encoded)
         } catch { throw APIError(error) }
     }
@@ -110,7 +115,23 @@ package struct OAuthEndpoints: Sendable {
     }
 }
 
+extension ResponseFacts {
+    fileprivate static func jwt(_ type: String, _ token: Secret<String>) -> ResponseFacts {
+        ResponseFacts(
+            status: 200, headers: [("content-type", type), ("cache-control", "no-store")], body: Array(token.exposed.utf8))
+    }
+}
+
 extension APIRequest {
+    /// Whether `Accept` names exactly this type (RFC 9701 §4).
+    fileprivate func accepts(_ type: String) -> Bool {
+        facts.headers.all("accept").contains { field in
+            field.split(separator: UInt8(ascii: ",")).contains { part in
+                part.prefix { $0 != UInt8(ascii: ";") }.filter { $0 != 0x20 && $0 != 0x09 }.map(lowercasedASCII).elementsEqual(type.utf8)
+            }
+        }
+    }
+
     /// The parameters of a form in the body, never those of the query (RFC 6749 §3.2).
     package func form() throws(OAuthError) -> FormParameters {
         guard facts.headers.count("content-type") == 1, let type = facts.headers.single("content-type") else {
