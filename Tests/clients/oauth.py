@@ -62,6 +62,7 @@ CLIENTS = {
         client("conformance-post", "client_secret_post", profile="legacy"),
         client("conformance-other", "client_secret_basic", profile="legacy"),
         client("pushing", "client_secret_basic"),
+        client("pushing-only", "client_secret_basic", require_pushed_authorization_requests=True),
         client("odd-secret", "client_secret_basic", secret=ODD_SECRET),
         client(
             "scanner", "none", f"http://127.0.0.1:{PORTS['scanner']}/callback", application_type="native",
