@@ -93,10 +93,10 @@ extension ResourceReader {
         guard ResourceSyntax.bitsMax(value.exposed) < 128 else { return value }
         if isLiteral, !context.issuer.isLoopback {
             problem(
-                place, path, "has less than 128 bits, and stands in clear; use env: or file:, and a random secret (openssl rand -base64 32)"
+                place, path, "has less than 128 bits, and stands in clear; use env: or file:, and a random secret (openssl rand -hex 32)"
             )
         } else {
-            warning(place, path, "has less than 128 bits; use a random secret (openssl rand -base64 32) for anything but a demonstration")
+            warning(place, path, "has less than 128 bits; use a random secret (openssl rand -hex 32) for anything but a demonstration")
         }
         return value
     }
