@@ -29,13 +29,7 @@ package struct SubjectIdentifiers: Sendable {
     /// The host of the sector identifier, or of its redirect targets; nothing when there is none, or more than one.
     package static func sector(of definition: ClientDefinition) -> String? {
         let uris = definition.metadata.sectorIdentifierURI.map { [$0] } ?? definition.redirectURIs
-        let hosts = Set(uris.compactMap { host(of: $0) }.map { Identifier($0) })
+        let hosts = Set(uris.compactMap { URISyntax.host(of: $0) }.map { Identifier($0) })
         return hosts.count == 1 ? hosts.first?.text : nil
-    }
-
-    private static func host(of uri: String) -> String? {
-        guard let rest = uri.dropping(prefix: "https://") ?? uri.dropping(prefix: "http://") else { return nil }
-        let authority = rest.utf8.prefix { $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?") }
-        return HostAndPort.split(String(Substring(authority)))?.host
     }
 }
