@@ -27,16 +27,16 @@ package struct AuthorizePages: Sendable {
 
     package var endpoints: [Endpoint] {
         [
-            Endpoint("GET", ServerMetadata.Path.authorize) { (request) throws(APIError) in
+            Endpoint("GET", ServerMetadata.Path.authorize, isPage: true) { (request) throws(APIError) in
                 await begin(request) { () throws(OAuthError) in try request.query() }
             },
-            Endpoint("POST", ServerMetadata.Path.authorize) { (request) throws(APIError) in
+            Endpoint("POST", ServerMetadata.Path.authorize, reads: .form, isPage: true) { (request) throws(APIError) in
                 await begin(request) { () throws(OAuthError) in try request.form() }
             },
-            Endpoint("GET", AuthorizePages.resumePath) { (request) throws(APIError) in await resume(request) },
-            Endpoint("POST", "/sign-in") { (request) throws(APIError) in await signIn(request) },
-            Endpoint("POST", "/choose-account") { (request) throws(APIError) in await choose(request) },
-            Endpoint("POST", "/consent") { (request) throws(APIError) in await consent(request) },
+            Endpoint("GET", AuthorizePages.resumePath, isPage: true) { (request) throws(APIError) in await resume(request) },
+            Endpoint("POST", "/sign-in", reads: .form, isPage: true) { (request) throws(APIError) in await signIn(request) },
+            Endpoint("POST", "/choose-account", reads: .form, isPage: true) { (request) throws(APIError) in await choose(request) },
+            Endpoint("POST", "/consent", reads: .form, isPage: true) { (request) throws(APIError) in await consent(request) },
         ]
     }
 
