@@ -168,6 +168,8 @@ package struct AuthorizeEndpoint: Sendable {
         binding.claims = request.claims
         binding.confirmation = request.confirmation
         binding.details = request.details
+        let subject = issuer.subjects.identifier(of: session.account, for: request.client)
+        binding.subject = subject == session.account.id ? nil : subject
         var authorization = Authorization(
             accountID: session.account.id, sessionID: session.session.id, client: request.client, access: (access.scope, access.audiences),
             binding: binding, isOffline: access.scope.contains("offline_access"), codeLifetime: lifetimes.code)

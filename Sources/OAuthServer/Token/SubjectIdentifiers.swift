@@ -18,6 +18,12 @@ package struct SubjectIdentifiers: Sendable {
         return pairwise(account.id, sector: sector)
     }
 
+    /// The same for tokens from `grant`: as it was when the grant was made (§12.2), whatever became of the client meanwhile.
+    package func identifier(of account: Account?, for client: Client, grant: Grant?) -> Identifier {
+        guard let account, let binding = grant?.binding else { return identifier(of: account, for: client) }
+        return binding.subject ?? account.id
+    }
+
     /// §8.1: nobody without the salt can tell which account it is, or that two sectors have the same one.
     private func pairwise(_ account: Identifier, sector: String) -> Identifier {
         var message = Array("pairwise".utf8) + [0]

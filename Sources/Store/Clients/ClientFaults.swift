@@ -188,6 +188,13 @@ extension ClientDefinition {
                         "is pairwise; redirect URIs that are not all on one host need sector_identifier_uri (OpenID Connect Core §8.1)"))
             }
         }
+        if metadata.subjectType == .pairwise {
+            // There a token stands for an account by the account's own subject.
+            if has(.login) { faults.append(ClientFault("subject_type", "is pairwise, which the grant login does not have")) }
+            if scopes.contains(where: { $0.text.utf8.starts(with: "gatehouse:".utf8) }) {
+                faults.append(ClientFault("subject_type", "is pairwise, and Gatehouse's own API knows nobody by that (scopes gatehouse:…)"))
+            }
+        }
         if metadata.sectorIdentifierURI != nil, metadata.subjectType != .pairwise {
             faults.append(ClientFault("sector_identifier_uri", "has no use without subject_type: pairwise"))
         }

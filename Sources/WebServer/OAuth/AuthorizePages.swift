@@ -87,6 +87,8 @@ package struct AuthorizePages: Sendable {
             let (form, begun) = try guarded(request)
             if form["cancel"] != nil { return page(await server.authorize.cancel(begun, at: request.now), request) }
             var state = begun
+            // Whoever signed in on this way before has ended, or there was nothing to choose.
+            state.signedIn = nil
             if let id = form["session"] {
                 state.chosen = Identifier(id)
             } else {

@@ -157,5 +157,12 @@ extension FaultyText {
             #"clients: [{id: a, public: true, first_party: true, grants: [authorization_code], redirect_uris: ['https://a/cb', 'com.example.app:/cb']}]"#,
             #"resources.yaml:1:46: clients[0].first_party: leaves people unasked, and any program can receive at a redirect URI that is not https (RFC 8252 §8.6)"#
         ),
+        .init(
+            #"clients: [{id: a, public: true, grants: [login], subject_type: pairwise}]"#,
+            #"resources.yaml:1:64: clients[0].subject_type: is pairwise, which the grant login does not have"#),
+        .init(
+            #"clients: [{id: a, public: true, grants: [authorization_code], redirect_uris: ['https://a/cb'], scopes: ['gatehouse:account'], subject_type: pairwise}]"#,
+            #"resources.yaml:1:141: clients[0].subject_type: is pairwise, and Gatehouse's own API knows nobody by that (scopes gatehouse:…)"#
+        ),
     ]
 }
