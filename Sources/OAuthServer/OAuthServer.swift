@@ -57,6 +57,7 @@ package struct OAuthServer: Sendable {
         keys = tokens.issuer.keys
 
         steps = [
+            UnofferedStep(),  // OpenID Connect Core §7.2
             ResponseTypeStep(),  // RFC 6749 §3.1.1, OAuth 2.1
             ResponseModeStep(),  // OAuth 2.0 Multiple Response Types, Form Post
             CodeChallengeStep(),  // RFC 7636

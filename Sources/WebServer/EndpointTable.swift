@@ -6,17 +6,33 @@ package struct Endpoint: Sendable {
     package let method: String
     /// With `{name}` for a segment that varies.
     package let path: String
+    /// What its body must be.
+    package let reads: BodyForm
+    /// Whether people see its answers, in a browser, rather than programs: then a refusal is a page.
+    package let isPage: Bool
     /// The largest body, in bytes.
     package let bodyMax: Int
     let segments: [String]
     let handle: @Sendable (APIRequest) async throws(APIError) -> ResponseFacts
 
+    package enum BodyForm: Sendable {
+        /// It has none, or none that is looked at.
+        case nothing
+        /// `application/json`; anything else is refused with 415.
+        case json
+        /// `application/x-www-form-urlencoded`; anything else is refused with 400 (RFC 6749 §3.2, §5.2).
+        case form
+    }
+
+    /// - Parameter reads: Unless said otherwise, POST and PATCH read JSON.
     package init(
-        _ method: String, _ path: String, bodyMax: Int = 65_536,
+        _ method: String, _ path: String, reads: BodyForm? = nil, isPage: Bool = false, bodyMax: Int = 65_536,
         handle: @escaping @Sendable (APIRequest) async throws(APIError) -> ResponseFacts
     ) {
         self.method = method
         self.path = path
+        self.reads = reads ?? (method == "POST" || method == "PATCH" ? .json : .nothing)
+        self.isPage = isPage
         self.bodyMax = bodyMax
         self.segments = path.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).map {
             String(decoding: $0, as: UTF8.self)

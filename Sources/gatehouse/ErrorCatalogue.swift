@@ -7,7 +7,7 @@ enum ErrorCatalogue {
         let rows: [(slug: String, meaning: String, remedy: String)]
     }
 
-    static let sections: [Section] = [tokens, proofs, signIn, oauth, requests, gateway, outgoing, operating, framing]
+    static let sections: [Section] = [tokens, proofs, signIn, oauth, authorization, tokenRequests, requests, gateway, outgoing, operating, framing]
 
     static var slugs: Set<String> { Set(sections.flatMap { $0.rows.map(\.slug) }) }
 
@@ -183,6 +183,115 @@ enum ErrorCatalogue {
             ("signing_unavailable", "There is no key to sign with.", "See /health/ready and the log."),
         ])
 
+    private static let authorization = Section(
+        title: "OAuth: authorization requests",
+        introduction:
+            "What cannot be sent back to the client is shown on a page, with the trace id.",
+        rows: [
+            (
+                "parameter_malformed", "Not a form, or a broken escape, a NUL, bytes that are no UTF-8, or too many parameters.",
+                "`application/x-www-form-urlencoded`, at most 128 parameters in 64 KiB."
+            ),
+            ("parameter_repeated", "The same parameter twice.", "Once; only `resource` and `audience` may repeat."),
+            ("parameter_missing", "A parameter that is needed is not there, or empty.", "`error_description` names it."),
+            ("parameter_invalid", "A parameter has a value that it cannot have.", "`error_description` names it."),
+            ("redirect_uri_missing", "The request names no redirect URI, and must.", "Send it; OpenID Connect always wants it."),
+            (
+                "redirect_uri_unregistered", "The redirect URI is none of the client's, byte by byte.",
+                "Compare with `redirect_uris`; only the port of a loopback address of a `native` client may vary."
+            ),
+            ("response_type_unsupported", "Another `response_type` than `code`.", "The code flow with PKCE."),
+            ("response_mode_unsupported", "A `response_mode` that is not offered.", "`query`, `form_post`, `jwt`, `query.jwt` or `form_post.jwt`."),
+            ("challenge_missing", "No `code_challenge`.", "Use PKCE (RFC 7636); every library has it."),
+            ("challenge_malformed", "The `code_challenge` is not the base64url of a SHA-256.", "43 characters without padding."),
+            ("challenge_method_not_s256", "`code_challenge_method` is missing or `plain`.", "`S256`."),
+            ("prompt_conflicting", "`prompt=none` with another value.", "Send it alone."),
+            ("sign_in_needed", "`prompt=none`, and nobody is signed in, or not recently enough.", "Send the person without `prompt=none`."),
+            ("consent_needed", "`prompt=none`, and the person has not agreed to this yet.", "Send the person without `prompt=none`."),
+            (
+                "hint_of_another", "Somebody else is signed in than the request asks for.",
+                "Send the person with `prompt=login` or `select_account`."
+            ),
+            ("assurance_unmet", "The sign-in does not reach an `acr` that is essential.", "A stronger factor, or a weaker wish."),
+            ("denied_by_user", "The person cancelled, or did not agree.", "Nothing: it is their answer."),
+            ("form_expired", "More than an hour between the first page and this one.", "Begin again at the application."),
+            (
+                "form_foreign", "A form of another browser, another site or another way; or cookies are refused.",
+                "Begin again at the application. If it is frequent, look at the proxy: cookies and `Sec-Fetch-Site` must come through."
+            ),
+            ("pushed_request_needed", "The client must push its requests and sent one by itself.", "`POST /par` first."),
+            (
+                "request_uri_unknown", "No such pushed request: expired, spent, another client's, or never given out.",
+                "Push a new one; they last 300 s."
+            ),
+            ("request_uri_spent", "The pushed request was used while the person was on the way.", "Push a new one for each sign-in."),
+            ("request_object_invalid", "The request object cannot be believed: signature, `iss`, `aud` or times.", "RFC 9101 section 10."),
+            ("request_object_needed", "The client must sign its requests and sent a plain one.", "Send `request`, or push one."),
+            (
+                "details_unknown", "A type of `authorization_details` that is not known, or not the client's.",
+                "See its `authorization_details_types`."
+            ),
+            ("details_malformed", "`authorization_details` is no array of objects with a `type`.", "RFC 9396 section 2."),
+        ])
+
+    private static let tokenRequests = Section(
+        title: "OAuth: the endpoints of clients",
+        introduction:
+            "Of `/token`, `/par`, `/introspect`, `/revoke` and `/userinfo`. One answer, `invalid_grant`, stands for all that begin with `code_` and for what a code or a refresh token is bound to. Of what is not offered yet, assertions, certificates and proofs, only the slugs are there.",
+        rows: [
+            ("grant_type_unknown", "No such `grant_type` here.", "See `grant_types_supported` in the metadata."),
+            ("grant_not_allowed", "The client's `grants` do not have it.", "Add it there, if the client shall have it."),
+            (
+                "authentication_method_not_allowed", "The secret is right, and the client should have proved itself in another way.",
+                "See its `token_endpoint_auth_method`."
+            ),
+            (
+                "assertion_invalid", "The client's assertion cannot be believed: signature, `iss`, `sub`, `aud` or times.",
+                "RFC 7523 section 3; compare the clocks."
+            ),
+            ("assertion_replayed", "The assertion was used before.", "A new `jti` for each request."),
+            ("certificate_missing", "The client must show a certificate and showed none.", "Behind a proxy, see `trusted_proxies`."),
+            (
+                "certificate_mismatch", "The certificate is not the client's, or not the one that the token is bound to.",
+                "Compare with `tls_client_auth_…` or `jwks`."
+            ),
+            ("code_malformed", "No code of ours.", "Send it whole, and decoded."),
+            ("code_gone", "No such code: its grant ended, or was revoked.", "Begin again."),
+            ("code_expired", "The code is older than `tokens.code_ttl`.", "Redeem it at once; compare the clocks."),
+            (
+                "code_replayed", "It was redeemed before; what was bought with it is revoked.",
+                "Begin again. If the client does not send it twice, somebody has copied it: look into it."
+            ),
+            ("code_of_another_client", "It was given to another client.", "Look into it: codes of one client should not reach another."),
+            ("code_of_disabled", "Account, client or session is no longer in force.", "Sign in again."),
+            (
+                "redirect_uri_mismatch", "`redirect_uri` is not the one of the authorization request.",
+                "Send the same one; leave it out if the request had none."
+            ),
+            (
+                "verifier_mismatch", "`code_verifier` does not fit the challenge, is missing, or came where no challenge was.",
+                "Keep the verifier with the `state` of its request. From strangers: a stolen code."
+            ),
+            ("verifier_malformed", "`code_verifier` is not 43 to 128 unreserved characters.", "RFC 7636 section 4.1."),
+            ("sender_proof_missing", "The client's tokens must be bound to a key, and no proof came.", "Send a `DPoP` header."),
+            ("sender_proof_invalid", "The proof does not fit the request.", "Make a new proof for each request."),
+            ("sender_proof_replayed", "The proof was used before.", "A new `jti` for each request."),
+            ("sender_nonce_needed", "The proof has no nonce of ours, or an old one.", "Repeat with the one in `DPoP-Nonce`."),
+            (
+                "sender_key_mismatch", "The proof is of another key than the code or the refresh token is bound to.",
+                "Use the key of the first request; if it is lost, sign in again."
+            ),
+            (
+                "encryption_key_missing", "The client registered for encrypted answers, and no key of its own fits.",
+                "Look at its `jwks` or `jwks_uri`, `use` and `alg`."
+            ),
+            ("token_not_active", "The token was good and what it stands for has ended.", "Sign in again."),
+            (
+                "token_not_of_person", "The token is a client's own: there is no person behind it.",
+                "Use a token from the code flow with `openid`."
+            ),
+        ])
+
     private static let requests = Section(
         title: "Requests", introduction: "What the API itself refuses.",
         rows: [
@@ -311,6 +420,10 @@ enum ErrorCatalogue {
             ("transfer_encoding", "Another coding than `chunked`.", ""),
             ("transfer_encoding_in_1_0", "HTTP/1.0 with `Transfer-Encoding`.", ""),
             ("expectation", "Another expectation than `100-continue`.", ""), ("chunk_size", "A bad chunk size.", ""),
+            (
+                "client_certificate", "`Client-Cert` of a proxy is no certificate, or stands twice.",
+                "RFC 9440; see docs/guides/mutual-tls.md for what each proxy must send."
+            ),
             ("chunk_extension", "A chunk extension too long.", ""),
             ("chunk_end", "A chunk without its end.", ""), ("trailer", "Bad or too many trailers.", ""),
             ("status_line", "From a service: no status line.", ""),

@@ -53,6 +53,40 @@ struct KeptFlowTests {
         #expect(files.contains { Data($0.bytes).range(of: Data("carol".utf8)) != nil })
     }
 
+    @Test("TK-22, AZ-14: nor does it hold a code, a verifier, a token of the token endpoint, a form or a cookie of a browser")
+    func atRestOfOAuth() async throws {
+        let test = try await TestNode.oauth()
+        let (browser, client) = (TestBrowser(test), TestClient())
+        let consent = await browser.signIn(await browser.get(client.request([("scope", "openid offline_access orders:read")])))
+        let code = try #require(try await browser.submit(consent, [("answer", "allow")]).parameters()["code"])
+        let unused = try #require(try await browser.get(client.request()).parameters()["code"])
+        let tokens = await client.exchange(code, test)
+        try #require(tokens.status == 200)
+        var secrets = [client.verifier]
+        for text in [code, unused, tokens.text("access_token"), tokens.text("refresh_token"), tokens.text("id_token")] {
+            try #require(text.utf8.count > 80)
+            secrets.append(String(text.suffix(40)))
+        }
+        for cookie in browser.cookies { secrets.append(cookie.value) }
+        for field in consent.fields where field.name == "interaction" || field.name == "form" {
+            secrets.append(String(field.value.suffix(40)))
+        }
+        try #require(secrets.count >= 10)
+        var looked = secrets.map { Array($0.utf8) }
+        // As bytes too: the MAC and the tag at their ends.
+        for text in [code, unused, tokens.text("refresh_token")] {
+            looked.append(Array((Base64URL.decode(String(text.dropFirst(4))) ?? []).suffix(32)))
+        }
+        looked += browser.cookies.compactMap { Base64URL.decode($0.value) }
+        let files = try written(test)
+        for secret in looked {
+            try #require(secret.count >= 15)
+            for file in files { #expect(Data(file.bytes).range(of: Data(secret)) == nil, "in \(file.name)") }
+        }
+        // What is looked for would be found: the nonce, and the challenge of the code that nobody redeemed, are there.
+        #expect(files.contains { Data($0.bytes).range(of: Data("n-0S6".utf8)) != nil })
+    }
+
     /// What ends something, and must not say so before it is written.
     enum Ending: String, CaseIterable, Sendable {
         case logout, logoutByAccessToken, everywhere, endSession, disable, password, deletion, revokeKey, replay
@@ -213,9 +247,17 @@ struct KeptFlowTests {
         for more in [#","client_id":"web""#, #","client_id":"web","grant_type":"password""#] {
             #expect(await test.login(more: more).status == 400)
         }
-        for path in ["/token", "/oauth/token", "/oauth2/token"] {
+        for path in ["/oauth/token", "/oauth2/token"] {
             #expect(
                 await test.post(path, #"{"grant_type":"password","username":"alice","password":"\#(TestNode.password)"}"#).status == 404)
+        }
+        // RFC 6749 §4.3 for nobody, with whatever grants.
+        let secret = "0123456789abcdef0123456789abcdef"
+        for client in [TestClient(id: "app"), TestClient(id: "web"), TestClient(id: "till", secret: secret), TestClient(id: "gatehouse")] {
+            let answer = await client.token(
+                test, [("grant_type", "password"), ("username", "alice"), ("password", TestNode.password), ("scope", "orders:read")])
+            #expect(answer.status == 400)
+            #expect(answer.error == "unsupported_grant_type")
         }
     }
 }

@@ -49,8 +49,10 @@ package enum HostAndPort {
             || PeerAddress(host)?.isLoopback == true
     }
 
+    /// One spelling for each port: without leading zeros.
     private static func number(_ digits: ArraySlice<UInt8>) -> UInt16? {
         guard (1...5).contains(digits.count), digits.allSatisfy({ (0x30...0x39) ~= $0 }) else { return nil }
+        guard digits.count == 1 || digits.first != UInt8(ascii: "0") else { return nil }
         return UInt16(exactly: digits.reduce(0) { $0 * 10 + Int($1 - 0x30) })
     }
 }

@@ -70,7 +70,7 @@ package struct AuthorizeEndpoint: Sendable {
         do { opened = try await requests.open(parameters, at: now) } catch { return .refused(error) }
         var state = InteractionState(query: opened.parameters.encoded, id: id, startedAt: now)
         state.isSigned = opened.isSigned
-        return await proceed(state, browser, agreed: nil, at: now)
+        return await proceed(opened, state, browser, agreed: nil, at: now)
     }
 
     /// A step was done: decides anew.
@@ -79,8 +79,16 @@ package struct AuthorizeEndpoint: Sendable {
     package func proceed(
         _ state: InteractionState, _ browser: Browser, agreed: Bool?, at now: Instant
     ) async -> AuthorizeOutcome {
+        do { return await proceed(try AuthorizeEndpoint.opened(state), state, browser, agreed: agreed, at: now) } catch {
+            return .refused(error)
+        }
+    }
+
+    private func proceed(
+        _ opened: AuthorizeRequests.Opened, _ state: InteractionState, _ browser: Browser, agreed: Bool?, at now: Instant
+    ) async -> AuthorizeOutcome {
         let proved: AuthorizeRequests.Proved
-        do { proved = try await requests.prove(try AuthorizeEndpoint.opened(state), at: now) } catch { return .refused(error) }
+        do { proved = try await requests.prove(opened, at: now) } catch { return .refused(error) }
         do { return try await decide(try await requests.check(proved), state, browser, agreed: agreed, at: now) } catch {
             return refuse(error, proved.request, at: now)
         }
@@ -175,6 +183,8 @@ package struct AuthorizeEndpoint: Sendable {
         binding.claims = request.claims
         binding.confirmation = request.confirmation
         binding.details = request.details
+        let subject = issuer.subjects.identifier(of: session.account, for: request.client)
+        binding.subject = subject == session.account.id ? nil : subject
         var authorization = Authorization(
             accountID: session.account.id, sessionID: session.session.id, client: request.client, access: (access.scope, access.audiences),
             binding: binding, isOffline: access.scope.contains("offline_access"), codeLifetime: lifetimes.code)

@@ -20,20 +20,36 @@ package struct AuthorizeRequests: Sendable {
     package struct Opened: Sendable {
         package let parameters: FormParameters
         package let isSigned: Bool
+        /// Why the object counts for nothing. Told when the target is proved from the parameters beside it.
+        fileprivate var fault: OAuthError?
+
+        package init(parameters: FormParameters, isSigned: Bool) {
+            self.parameters = parameters
+            self.isSigned = isSigned
+        }
     }
 
     /// Opens the request object, if there is one (RFC 9101 §6.1). Once, when the request comes in: what was good then is good to the end
     /// of the way.
+    ///
+    /// - Throws: What is shown on a page. What is wrong with the object itself, `check` throws.
     package func open(_ sent: FormParameters, at now: Instant) async throws(OAuthError) -> Opened {
         guard sent["request"] != nil else { return Opened(parameters: sent, isSigned: false) }
         let client = try await client(Identifier(try sent.required("client_id", bytesMax: 2_048)))
-        return Opened(parameters: try await objects.open(sent, of: client, at: now), isSigned: true)
+        do {
+            return Opened(parameters: try await objects.open(sent, of: client, at: now), isSigned: true)
+        } catch {
+            var opened = Opened(parameters: sent, isSigned: false)
+            opened.fault = error
+            return opened
+        }
     }
 
     /// What is known before anything may be sent to the client.
     package struct Proved: Sendable {
         fileprivate let parameters: FormParameters
         fileprivate let isSigned: Bool
+        fileprivate let fault: OAuthError?
         package var request: AuthorizationRequest
     }
 
@@ -54,12 +70,13 @@ package struct AuthorizeRequests: Sendable {
         let state = try parameters.optional("state", bytesMax: 4_096)
         let mode = parameters["response_mode"].flatMap { ResponseMode(rawValue: $0) } ?? .query
         return Proved(
-            parameters: parameters, isSigned: wasSigned || opened.isSigned,
+            parameters: parameters, isSigned: wasSigned || opened.isSigned, fault: opened.fault,
             request: AuthorizationRequest(target: target, state: state, responseMode: mode, pushedRequest: pushed))
     }
 
     /// The second phase: every step in order. Its refusals go to the proved target.
     package func check(_ proved: Proved) async throws(OAuthError) -> AuthorizationRequest {
+        if let fault = proved.fault { throw fault }
         var request = proved.request
         if request.client.policy.needsPushedRequest, request.pushedRequest == nil {
             throw OAuthError(.invalidRequest, .pushedRequestNeeded, "This client must push its requests first (RFC 9126 §5).")

@@ -39,10 +39,14 @@ package enum Interaction {
             if isSilent { throw OAuthError(.loginRequired, .signInNeeded, "Nobody is signed in.") }
             return .signIn(again: nil)
         }
-        if request.prompt.contains(.selectAccount), facts.state.chosen == nil, facts.state.signedIn == nil { return .chooseAccount }
-        if facts.sessions.count > 1, facts.state.chosen == nil, facts.state.signedIn == nil, request.hintedSubject == nil, !isSilent {
-            return .chooseAccount
+        let taken = facts.state.signedIn ?? facts.state.chosen
+        if let taken, !facts.sessions.contains(where: { $0.session.id == taken }) {
+            // Who was shown, or chosen, has ended meanwhile: nobody else takes their place unasked.
+            if isSilent { throw OAuthError(.loginRequired, .signInNeeded, "The session has ended meanwhile.") }
+            return facts.sessions.isEmpty ? .signIn(again: nil) : .chooseAccount
         }
+        if request.prompt.contains(.selectAccount), taken == nil { return .chooseAccount }
+        if facts.sessions.count > 1, taken == nil, request.hintedSubject == nil, !isSilent { return .chooseAccount }
         if let hinted = request.hintedSubject, subjectOf(session.account) != hinted {
             // Whoever signed in is not who the client asked for: that client gets nothing of them.
             throw OAuthError(.loginRequired, .hintOfAnother, "Somebody else is signed in.")
@@ -63,7 +67,6 @@ package enum Interaction {
         _ request: AuthorizationRequest, _ facts: Facts, subjectOf: (Account) -> Identifier
     ) -> BrowserSession? {
         for id in [facts.state.signedIn, facts.state.chosen] {
-            // One that has ended meanwhile is chosen no more.
             if let id, let session = facts.sessions.first(where: { $0.session.id == id }) { return session }
         }
         if let hinted = request.hintedSubject { return facts.sessions.first { subjectOf($0.account) == hinted } }

@@ -19,13 +19,16 @@ package struct RequestObjects: Sendable {
     /// The parameters that count: those of the object, and none beside it (RFC 9101 §6.3).
     ///
     /// - Returns: `sent` itself when there is no object.
-    /// - Throws: `invalid_request_object`.
+    /// - Throws: `invalid_request_object`; `request_not_supported` for a client that has no keys.
     package func open(_ sent: FormParameters, of client: Client, at now: Instant) async throws(OAuthError) -> FormParameters {
         guard let text = try sent.optional("request", bytesMax: 16_384) else { return sent }
         guard sent["request_uri"] == nil else {
             throw OAuthError(.invalidRequest, .requestObjectInvalid, "request and request_uri stand together (RFC 9101 §5).")
         }
         let metadata = client.definition.metadata
+        guard metadata.jwks != nil || metadata.jwksURI != nil else {
+            throw OAuthError(.requestNotSupported, .requestObjectInvalid, "A client without registered keys cannot sign its requests.")
+        }
         var algorithms = client.policy.signatureAlgorithms
         if let only = metadata.requestObjectAlgorithm { algorithms = algorithms.filter { $0.isSameBytes(as: only) } }
         var rules = JWTAssertionRules(

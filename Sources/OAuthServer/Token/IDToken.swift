@@ -26,7 +26,7 @@ extension TokenIssuer {
         var json = JSONWriter()
         json.object {
             $0.member("iss", issuer.text)
-            $0.member("sub", subjects.identifier(of: subject.account, for: client).text)
+            $0.member("sub", subjects.identifier(of: subject.account, for: client, grant: subject.grant).text)
             $0.member("aud", client.id.text)
             $0.member("iat", now.seconds)
             $0.member("exp", (now + accessLifetime).seconds)

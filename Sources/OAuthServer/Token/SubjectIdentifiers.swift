@@ -18,6 +18,12 @@ package struct SubjectIdentifiers: Sendable {
         return pairwise(account.id, sector: sector)
     }
 
+    /// The same for tokens from `grant`: as it was when the grant was made (§12.2), whatever became of the client meanwhile.
+    package func identifier(of account: Account?, for client: Client, grant: Grant?) -> Identifier {
+        guard let account, let binding = grant?.binding else { return identifier(of: account, for: client) }
+        return binding.subject ?? account.id
+    }
+
     /// §8.1: nobody without the salt can tell which account it is, or that two sectors have the same one.
     private func pairwise(_ account: Identifier, sector: String) -> Identifier {
         var message = Array("pairwise".utf8) + [0]
@@ -29,13 +35,7 @@ package struct SubjectIdentifiers: Sendable {
     /// The host of the sector identifier, or of its redirect targets; nothing when there is none, or more than one.
     package static func sector(of definition: ClientDefinition) -> String? {
         let uris = definition.metadata.sectorIdentifierURI.map { [$0] } ?? definition.redirectURIs
-        let hosts = Set(uris.compactMap { host(of: $0) }.map { Identifier($0) })
+        let hosts = Set(uris.compactMap { URISyntax.host(of: $0) }.map { Identifier($0) })
         return hosts.count == 1 ? hosts.first?.text : nil
-    }
-
-    private static func host(of uri: String) -> String? {
-        guard let rest = uri.dropping(prefix: "https://") ?? uri.dropping(prefix: "http://") else { return nil }
-        let authority = rest.utf8.prefix { $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?") }
-        return HostAndPort.split(String(Substring(authority)))?.host
     }
 }

@@ -104,7 +104,7 @@ package struct TokenIssuer: Sendable {
         var json = JSONWriter()
         json.object {
             $0.member("iss", issuer.text)
-            $0.member("sub", subjects.identifier(of: subject.account, for: subject.client).text)
+            $0.member("sub", subjects.identifier(of: subject.account, for: subject.client, grant: subject.grant).text)
             if subject.access.audiences.count == 1 {
                 $0.member("aud", subject.access.audiences[0].text)
             } else {

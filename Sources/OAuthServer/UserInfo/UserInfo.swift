@@ -29,7 +29,7 @@ package struct UserInfo: Sendable {
         }
         let asked = RequestedClaims(grant.binding?.claims?["userinfo"]?.object)
         let known = PersonClaims.of(account)
-        var members = JSONObject([("sub", .string(subjects.identifier(of: account, for: client).text))])
+        var members = JSONObject([("sub", .string(subjects.identifier(of: account, for: client, grant: grant).text))])
         for (scope, names) in PersonClaims.byScope {
             let isGranted = token.scope.contains(scope)
             for (name, value) in known where names.contains(where: { $0.isSameBytes(as: name) }) {

@@ -33,19 +33,22 @@ package enum ResourceKeys {
         ResourceKey("roles", "list of role names", "What the account may be granted."),
     ]
 
-    package static let client = [
-        ResourceKey("id", "printable ASCII, at most 255 bytes", "Needed. The `client_id`. `gatehouse` is taken."),
-        ResourceKey("public", "true, false", "A program that cannot keep a secret. Either this or `secret`."),
-        ResourceKey(
-            "secret", "secret", "Initial: used when the client is made, never again. In clear it needs 128 bits, but for a loopback issuer."
-        ),
-        ResourceKey(
-            "grants", "list of \(GrantKind.allCases.map { "`\($0.rawValue)`" }.joined(separator: ", "))",
-            "Needed. How the client gets tokens."),
-        ResourceKey(
-            "redirect_uris", "list of URLs", "Where the authorization code goes, compared byte by byte; `https`, or `http` on loopback."),
-        ResourceKey("scopes", "list of scopes", "The most that its tokens may carry."),
-    ] + ClientFields.all.map { ResourceKey($0.name, $0.values, $0.documentation) }
+    package static let client =
+        [
+            ResourceKey("id", "printable ASCII, at most 255 bytes", "Needed. The `client_id`. `gatehouse` is taken."),
+            ResourceKey("public", "true, false", "A program that cannot keep a secret. Either this or `secret`."),
+            ResourceKey(
+                "secret", "secret",
+                "Initial: used when the client is made, never again. In clear it needs 128 bits, but for a loopback issuer."
+            ),
+            ResourceKey(
+                "grants", "list of \(GrantKind.allCases.map { "`\($0.rawValue)`" }.joined(separator: ", "))",
+                "Needed. How the client gets tokens."),
+            ResourceKey(
+                "redirect_uris", "list of URLs", "Where the authorization code goes, compared byte by byte; `https`, or `http` on loopback."
+            ),
+            ResourceKey("scopes", "list of scopes", "The most that its tokens may carry."),
+        ] + ClientFields.all.map { ResourceKey($0.name, $0.values, $0.documentation) }
 
     package static let resource = [
         ResourceKey("id", "printable ASCII, at most 255 bytes", "Needed. The audience. `gatehouse` is taken."),

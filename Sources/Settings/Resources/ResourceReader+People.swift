@@ -34,8 +34,14 @@ extension ResourceReader {
         let hasKeys = client.metadata.jwks != nil || client.metadata.jwksURI != nil || method == .tls
         if client.isPublic, let secret = fields.node("secret") {
             problem(secret.place, fields.path("secret"), "stands beside public: true; a public client has no secret")
-        } else if !client.isPublic, fields.node("secret") == nil, !hasKeys {
-            problem(fields.place, fields.path("secret"), "is missing: a client is public: true, or has a secret, keys or a certificate")
+        } else if !client.isPublic, fields.node("secret") == nil {
+            if let method, method.usesSecret {
+                problem(fields.place, fields.path("secret"), "is missing: \(method.rawValue) needs one")
+            } else if !hasKeys {
+                problem(fields.place, fields.path("secret"), "is missing: a client is public: true, or has a secret, keys or a certificate")
+            }
+        } else if let method, !method.usesSecret, method != .none, let secret = fields.node("secret") {
+            problem(secret.place, fields.path("secret"), "has no use beside token_endpoint_auth_method: \(method.rawValue)")
         }
         grants(fields, &client)
         let redirects = list(fields, "redirect_uris", max: ResourceLimits.redirectURIsMax, URISyntax.redirectFault)
@@ -47,6 +53,7 @@ extension ResourceReader {
             problem(node.place, fields.path("redirect_uris"), "has no use without the grant authorization_code")
         }
         client.scopes = ScopeSet(scopes(fields, "scopes", orOne: false))
+        checkTogether(fields, client)
         if let id, declare(.client, id, fields.path("id")) { document.clients.append(client) }
     }
 
@@ -58,6 +65,33 @@ extension ResourceReader {
                 continue
             }
             if let fault = field.write(&metadata, value) { problem(node.place, fields.path(field.name), fault) }
+        }
+    }
+
+    /// What does not go together, and names in the metadata that something must declare.
+    private mutating func checkTogether(_ fields: ResourceFields, _ client: ClientDefinition) {
+        for fault in client.faults {
+            problem(fields.node(fault.member)?.place ?? fields.place, fields.path(fault.member), fault.message)
+        }
+        for (name, kind) in [("serves", DeclaredNames.Kind.resource), ("exchange_audiences", .resource), ("exchange_clients", .client)] {
+            guard case .sequence(let nodes)? = fields.node(name)?.content else { continue }
+            for node in nodes {
+                if let text = node.text { names.refer(kind, Located(value: text, place: node.place), fields.path(name)) }
+            }
+        }
+        checkConsent(fields, client)
+    }
+
+    /// Whoever can pretend to be a client gets what it gets unasked, and anybody can receive at an address of a device (RFC 8252 §8.6).
+    private mutating func checkConsent(_ fields: ResourceFields, _ client: ClientDefinition) {
+        guard client.isPublic, client.metadata.isFirstParty, let node = fields.node("first_party"),
+            client.redirectURIs.contains(where: { $0.dropping(prefix: "https://") == nil })
+        else { return }
+        let message = "leaves people unasked, and any program can receive at a redirect URI that is not https (RFC 8252 §8.6)"
+        if context.issuer.isLoopback {
+            warning(node.place, fields.path("first_party"), message)
+        } else {
+            problem(node.place, fields.path("first_party"), message)
         }
     }
 
@@ -77,8 +111,10 @@ extension ResourceReader {
         if client.isPublic, has.contains(.clientCredentials) {
             problem(node.place, path, "client_credentials is for clients with a secret (RFC 6749 §4.4)")
         }
-        if has.contains(.refreshToken), has.isDisjoint(with: [.authorizationCode, .login]) {
-            problem(node.place, path, "refresh_token needs authorization_code or login beside it: nothing else gives refresh tokens")
+        if has.contains(.refreshToken), has.isDisjoint(with: [.authorizationCode, .login, .deviceCode]) {
+            problem(
+                node.place, path,
+                "refresh_token needs authorization_code, device_code or login beside it: nothing else gives refresh tokens")
         }
     }
 

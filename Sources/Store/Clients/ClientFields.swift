@@ -176,7 +176,7 @@ extension ClientFields {
     private static let privateMembers = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"]
 
     private static func keySetFault(_ set: JSONObject) -> String? {
-        guard let keys = set["keys"]?.array, keys.count <= listMax else { return "is no JWK set of at most \(listMax) keys" }
+        guard let keys = set["keys"]?.array, (1...listMax).contains(keys.count) else { return "is no JWK set of 1 to \(listMax) keys" }
         guard keys.allSatisfy({ $0.object?["kty"]?.string != nil }) else { return "has an element that is no JWK" }
         let hasSecret = keys.contains { key in privateMembers.contains { key.object?[$0] != nil } }
         if hasSecret { return "has private keys; a client gives its public ones only" }

@@ -13,6 +13,9 @@ package struct GrantBinding: Sendable, Equatable {
     package var claims: JSONObject?
     /// What was granted of `authorization_details` (RFC 9396).
     package var details: [JSONValue] = []
+    /// The `sub` of its tokens, when the client knows the account by another than the account's own (OpenID Connect Core §8.1). It stays
+    /// as long as the grant (§12.2), and what ends the account's tokens ends those with it.
+    package var subject: Identifier?
     /// Whose key the code and, of public clients, the refresh tokens are bound to.
     package var confirmation: Confirmation?
 
@@ -52,6 +55,7 @@ extension GrantBinding {
         object["code_challenge"] = codeChallenge.map { .string($0) }
         object["nonce"] = nonce.map { .string($0) }
         object["claims"] = claims.map { .object($0) }
+        object["sub"] = subject.map { .string($0.text) }
         if !details.isEmpty { object["details"] = .array(details) }
         if let confirmation { object["cnf"] = .object(JSONObject([(confirmation.kind.rawValue, .string(confirmation.thumbprint))])) }
         return .object(object)
@@ -69,6 +73,7 @@ extension GrantBinding {
             case "code_challenge": codeChallenge = value.string
             case "nonce": nonce = value.string
             case "claims": claims = value.object
+            case "sub": subject = value.string.map { Identifier($0) }
             case "details": details = value.array ?? []
             case "cnf":
                 guard let member = value.object?.members.first, let kind = Confirmation.Kind(rawValue: member.name),

@@ -33,7 +33,19 @@ extension SQLTransaction {
         let rows = try query("UPDATE accounts SET epoch = epoch + 1 WHERE id = ?1 RETURNING epoch", .id(id))
         guard let row = rows.first else { return }
         let until = try tokensUntil("account_id", id, at: now) + margin
-        revoke(RevocationRecord(kind: .account, id: id, epoch: try row.int(0), until: until))
+        for subject in [id] + (try pairwiseSubjects(ofAccount: id, at: now, margin: margin)) {
+            revoke(RevocationRecord(kind: .account, id: subject, epoch: try row.int(0), until: until))
+        }
+    }
+
+    /// The other subjects in tokens of the account that may be valid still.
+    private func pairwiseSubjects(ofAccount id: Identifier, at now: Instant, margin: Duration) throws(StoreError) -> [Identifier] {
+        let rows = try query(
+            "SELECT binding FROM grants WHERE account_id = ?1 AND token_until_ms > ?2 AND binding IS NOT NULL", .id(id), .time(now - margin)
+        )
+        var subjects = Set<Identifier>()
+        for row in rows { if let subject = try row.binding(0)?.subject { subjects.insert(subject) } }
+        return subjects.sorted()
     }
 
     /// When the last access token of the grants under `column` expires.

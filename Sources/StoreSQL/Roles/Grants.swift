@@ -9,14 +9,15 @@ private let grantColumnCount = 16
 
 extension SQLRow {
     func grant() throws(StoreError) -> Grant {
-        var binding: GrantBinding?
-        if let text = try optionalText(15) {
-            guard let value = (try? JSONReader.read(text)), let read = GrantBinding(value) else {  // said below
-                throw .corrupt("grants.binding")
-            }
-            binding = read
+        try grant(try binding(15))
+    }
+
+    func binding(_ column: Int) throws(StoreError) -> GrantBinding? {
+        guard let text = try optionalText(column) else { return nil }
+        guard let value = (try? JSONReader.read(text)), let binding = GrantBinding(value) else {  // said below
+            throw .corrupt("grants.binding")
         }
-        return try grant(binding)
+        return binding
     }
 
     private func grant(_ binding: GrantBinding?) throws(StoreError) -> Grant {

@@ -87,7 +87,7 @@ package struct AdminListener: EdgeResponder {
     package static func guarded(_ endpoints: [Endpoint], by access: Access) -> [Endpoint] {
         guard case .bearer(let own) = access else { return endpoints }
         return endpoints.map { endpoint in
-            Endpoint(endpoint.method, endpoint.path, bodyMax: endpoint.bodyMax) { (request) throws(APIError) in
+            Endpoint(endpoint.method, endpoint.path, reads: endpoint.reads, bodyMax: endpoint.bodyMax) { (request) throws(APIError) in
                 var request = request
                 request.actor = try await own.holder(request, scope: ScopeCatalogue.adminScope, allowsRefreshToken: false).accountID
                 return try await endpoint.handle(request)

@@ -27,17 +27,18 @@ extension AdminEndpoints {
                 guard found else { throw APIError(404, "not_found", "There is no such client.", reason: "client_unknown") }
                 return ResponseFacts(status: 204)
             },
-            Endpoint("POST", "/admin/clients/{id}/secrets") { (request) throws(APIError) in try await rotateSecret(request) },
+            Endpoint("POST", "/admin/clients/{id}/secrets", reads: .nothing) { (request) throws(APIError) in try await rotateSecret(request)
+            },
         ]
     }
 
     var signingKeys: [Endpoint] {
         [
             Endpoint("GET", "/admin/keys") { _ throws(APIError) in AdminEndpoints.answer(keys.records) },
-            Endpoint("POST", "/admin/keys/rotate") { (request) throws(APIError) in
+            Endpoint("POST", "/admin/keys/rotate", reads: .nothing) { (request) throws(APIError) in
                 try await maintain(.rotate, event(.keysChanged, request, "rotate"))
             },
-            Endpoint("POST", "/admin/keys/{kid}/revoke") { (request) throws(APIError) in
+            Endpoint("POST", "/admin/keys/{kid}/revoke", reads: .nothing) { (request) throws(APIError) in
                 let id = Identifier(request.parameters[0])
                 guard keys.records.contains(where: { $0.id == id && $0.state != .revoked }) else {
                     throw APIError(404, "not_found", "There is no such key in force.", reason: "key_unknown")

@@ -27,16 +27,16 @@ package struct AuthorizePages: Sendable {
 
     package var endpoints: [Endpoint] {
         [
-            Endpoint("GET", ServerMetadata.Path.authorize) { (request) throws(APIError) in
+            Endpoint("GET", ServerMetadata.Path.authorize, isPage: true) { (request) throws(APIError) in
                 await begin(request) { () throws(OAuthError) in try request.query() }
             },
-            Endpoint("POST", ServerMetadata.Path.authorize) { (request) throws(APIError) in
+            Endpoint("POST", ServerMetadata.Path.authorize, reads: .form, isPage: true) { (request) throws(APIError) in
                 await begin(request) { () throws(OAuthError) in try request.form() }
             },
-            Endpoint("GET", AuthorizePages.resumePath) { (request) throws(APIError) in await resume(request) },
-            Endpoint("POST", "/sign-in") { (request) throws(APIError) in await signIn(request) },
-            Endpoint("POST", "/choose-account") { (request) throws(APIError) in await choose(request) },
-            Endpoint("POST", "/consent") { (request) throws(APIError) in await consent(request) },
+            Endpoint("GET", AuthorizePages.resumePath, isPage: true) { (request) throws(APIError) in await resume(request) },
+            Endpoint("POST", "/sign-in", reads: .form, isPage: true) { (request) throws(APIError) in await signIn(request) },
+            Endpoint("POST", "/choose-account", reads: .form, isPage: true) { (request) throws(APIError) in await choose(request) },
+            Endpoint("POST", "/consent", reads: .form, isPage: true) { (request) throws(APIError) in await consent(request) },
         ]
     }
 
@@ -87,6 +87,8 @@ package struct AuthorizePages: Sendable {
             let (form, begun) = try guarded(request)
             if form["cancel"] != nil { return page(await server.authorize.cancel(begun, at: request.now), request) }
             var state = begun
+            // Whoever signed in on this way before has ended, or there was nothing to choose.
+            state.signedIn = nil
             if let id = form["session"] {
                 state.chosen = Identifier(id)
             } else {

@@ -1,5 +1,6 @@
 import AuthCore
 import Gateway
+import OAuthServer
 import Testing
 
 @testable import gatehouse
@@ -7,7 +8,7 @@ import Testing
 /// What may have happened to an account after it signed in. A new way for an account to end is a row here.
 enum AccountFate: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case active, disabledByOperator, disabledByFile, deleted, deletedAndMadeAgain, passwordChanged, loggedOutEverywhere, lockedOut
-    case enabledAgain
+    case enabledAgain, roleTaken
 
     var testDescription: String { rawValue }
 
@@ -32,6 +33,7 @@ enum AccountFate: String, CaseIterable, Sendable, CustomTestStringConvertible {
         case .enabledAgain:
             try await change(test, "PATCH", #"{"disabled":true}"#)
             try await change(test, "PATCH", #"{"disabled":false}"#)
+        case .roleTaken: try await change(test, "PATCH", #"{"roles":["operator"]}"#)
         }
     }
 
@@ -44,6 +46,10 @@ enum AccountFate: String, CaseIterable, Sendable, CustomTestStringConvertible {
 /// Every way in which an account gets something, or does something, with what it has. A new grant or endpoint is a row here.
 enum AccountUse: String, CaseIterable, Sendable {
     case login, refresh, validate, forwardAuth, gateway, sessionsByAccessToken, sessionsByRefreshToken, endSession, explain, adminAPI
+    /// Through a client of the code flow: a code that was not redeemed yet, tokens that were bought with another one, and the browser.
+    case code, oauthRefresh, offlineRefresh, userinfo, introspection, pairwise, browser
+    /// A client's own token, whatever becomes of any account.
+    case clientCredentials
 }
 
 /// What alice got while she was in force.
@@ -53,13 +59,27 @@ struct Holdings: Sendable {
     let admin: Answer
     /// A session to end.
     let other: Answer
+    /// Of the code flow: a browser that has agreed to `web`, a code, what another code bought, the same with `offline_access`, and of a
+    /// client that knows her by a subject of its own.
+    let browser: TestBrowser
+    let code: String
+    let bought: Answer
+    let offline: Answer
+    let pairwise: Answer
 
     static func of(_ test: TestNode) async throws -> Holdings {
+        let web = TestClient()
+        let (browser, first) = try await test.authorized(web)
+        let code = try #require(try await browser.get(web.request()).parameters()["code"])
+        let (_, offline) = try await test.authorized(web, "alice", [("scope", "openid offline_access orders:read")])
+        let (_, pairwise) = try await test.authorized(.pair)
         let holdings = Holdings(
             orders: await test.login(), account: await test.login(more: #","scope":"gatehouse:account""#),
-            admin: await test.login(more: #","scope":"gatehouse:admin""#), other: await test.login()
-        )
+            admin: await test.login(more: #","scope":"gatehouse:admin""#), other: await test.login(), browser: browser, code: code,
+            bought: await web.exchange(first, test), offline: await web.exchange(offline, test),
+            pairwise: await TestClient.pair.exchange(pairwise, test))
         for answer in [holdings.orders, holdings.account, holdings.admin, holdings.other] { try #require(answer.status == 200) }
+        for answer in [holdings.bought, holdings.offline, holdings.pairwise] { try #require(answer.status == 200) }
         return holdings
     }
 
@@ -84,6 +104,21 @@ struct Holdings: Sendable {
                 await test.post(
                     "/validate", #"{"token":"x","explain":true}"#, headers: test.bearer(admin.text("access_token"))))
         case .adminAPI: return told(await test.send("GET", "/admin/users", headers: test.bearer(admin.text("access_token")), to: .admin))
+        case .code: return told(await TestClient().exchange(code, test))
+        // Its own access token dies with the role; the grant goes on with what is left.
+        case .oauthRefresh: return told(await TestClient().refresh(bought.text("refresh_token"), test))
+        case .offlineRefresh: return told(await TestClient().refresh(offline.text("refresh_token"), test))
+        case .userinfo: return told(await test.send("GET", "/userinfo", headers: test.bearer(bought.text("access_token"))))
+        case .introspection: return await test.isActive(bought.text("access_token")) ? "active" : "inactive"
+        case .pairwise:
+            let answer = await test.validate(pairwise.text("access_token"))
+            return answer.json["valid"]?.bool == true ? "valid" : answer.text("reason")
+        case .browser:
+            let seen = await browser.get(TestClient().request([("prompt", "none")]))
+            return seen.told["code"] == nil ? seen.told["error"] ?? "a page" : "code"
+        case .clientCredentials:
+            let token = await TestClient.service.token(test, [("grant_type", "client_credentials")]).text("access_token")
+            return await test.isValid(token) ? "valid" : "invalid"
         }
     }
 
@@ -98,11 +133,13 @@ struct Holdings: Sendable {
 /// CVE-2026-9798). A new way in, or a new fate, does not compile, or fails, until its cells are filled in.
 @Suite("Matrix: what an account does × what became of it (TK-21, LO-16, BF-04)")
 struct AccountMatrix {
-    static let resources = TestNode.resources.replacing("roles: [customer]}", with: "roles: [customer, operator]}")
+    static let resources = TestNode.matrixResources.replacing("roles: [customer]}", with: "roles: [customer, operator]}")
 
     private static let inForce: [AccountUse: String] = [
         .login: "200", .refresh: "200", .validate: "valid", .forwardAuth: "200", .gateway: "forward", .sessionsByAccessToken: "200",
-        .sessionsByRefreshToken: "200", .endSession: "204", .explain: "200", .adminAPI: "200",
+        .sessionsByRefreshToken: "200", .endSession: "204", .explain: "200", .adminAPI: "200", .code: "200", .oauthRefresh: "200",
+        .offlineRefresh: "200", .userinfo: "200", .introspection: "active", .pairwise: "valid", .browser: "code",
+        .clientCredentials: "valid",
     ]
 
     /// Everything that was issued is dead.
@@ -111,6 +148,9 @@ struct AccountMatrix {
             .login: login, .refresh: "401 invalid_grant", .validate: "revoked", .forwardAuth: "401 invalid_token",
             .gateway: "401 revoked", .sessionsByAccessToken: "401 invalid_token", .sessionsByRefreshToken: "401 invalid_token",
             .endSession: "401 invalid_token", .explain: "403 insufficient_scope", .adminAPI: "401 invalid_token",
+            .code: "400 invalid_grant", .oauthRefresh: "400 invalid_grant", .offlineRefresh: "400 invalid_grant",
+            .userinfo: "401 invalid_token", .introspection: "inactive", .pairwise: "revoked", .browser: "login_required",
+            .clientCredentials: "valid",
         ]
     }
 
@@ -122,12 +162,18 @@ struct AccountMatrix {
         case .deletedAndMadeAgain, .loggedOutEverywhere, .enabledAgain: ended(login: "200")
         // Whoever guesses shuts nobody out of what they have (BF-04).
         case .lockedOut: inForce.merging([.login: "429 too_many_attempts"]) { $1 }
+        // What was issued with it is dead, under whatever subject; what is issued next has less.
+        case .roleTaken:
+            ended(login: "200").merging([
+                .refresh: "200", .sessionsByRefreshToken: "200", .code: "200", .oauthRefresh: "200", .offlineRefresh: "200",
+                .browser: "code",
+            ]) { $1 }
         }
     }
 
     @Test("each use has exactly the answer of the table", arguments: AccountFate.allCases)
     func matrix(_ fate: AccountFate) async throws {
-        let test = try await TestNode.start(resources: Self.resources)
+        let test = try await TestNode.matrix(resources: Self.resources)
         let holdings = try await Holdings.of(test)
         let bystander = await test.login("bob")
         try await fate.happen(in: test)

@@ -1,4 +1,5 @@
 import AuthCore
+import OAuthServer
 import Store
 import Testing
 import TokenKeys
@@ -9,6 +10,7 @@ import TokenKeys
 /// and a case of its store method in Tests/StoreTests/Contract.
 enum RacedArtefact: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case refreshToken, replayedToken, sessionEnd, logout, logoutEverywhere, lockoutCount, keyRotation, keyRevocation, accountName, apply
+    case code, pushedRequest, signInForm
 
     var testDescription: String { rawValue }
 
@@ -26,6 +28,11 @@ enum RacedArtefact: String, CaseIterable, Sendable, CustomTestStringConvertible 
         case .keyRotation, .keyRevocation: [:]
         case .accountName: ["201": 1, "409 already_exists": 63]
         case .apply: ["200 1": 1, "200 0": 63]
+        case .code: ["200": 1, "400 invalid_grant": 63]
+        // Whoever comes when it is used up is not told from whom it never was.
+        case .pushedRequest: [:]
+        // The form and `POST /login` count the same failures.
+        case .signInForm: ["wrong": 5, "too many": 59]
         }
     }
 }
@@ -51,7 +58,8 @@ struct RaceMatrix {
 
     @Test("64 callers at once: each gets an answer of the table, and what can happen once happened once", arguments: RacedArtefact.allCases)
     func matrix(_ artefact: RacedArtefact) async throws {
-        let test = try await TestNode.start()
+        let isOAuth = [RacedArtefact.code, .pushedRequest, .signInForm].contains(artefact)
+        let test = isOAuth ? try await TestNode.matrix() : try await TestNode.start()
         let tokens = await test.login()
         let token = tokens.text("refresh_token")
         let answers: [String: Int]
@@ -112,6 +120,23 @@ struct RaceMatrix {
                 let answer = await test.apply(more)
                 return "\(answer.status) \(answer.json["changes"]?.int ?? -1)"
             }
+        case .code:
+            let code = try await test.authorized().code
+            answers = await race { _ in told(await TestClient().exchange(code, test)) }
+            // Who came second shows that somebody has copied it: all of it ends, and is told of once.
+            #expect(try await events(.codeReplayed, test) == 1)
+        case .pushedRequest:
+            let browser = try await test.authorized().browser
+            let target = try await pushed(test)
+            answers = await race { _ in
+                let seen = await browser.get(target)
+                return seen.told["code"] == nil ? "\(seen.status) \(seen.told["error"] ?? "")" : "code"
+            }
+            #expect(answers["code"] == 1)
+            #expect(Set(answers.keys).isSubset(of: ["code", "303 invalid_request_uri", "400 "]), "\(answers)")
+        case .signInForm:
+            answers = try await raceOfForms(test)
+            #expect(try await events(.signInRefused, test) == 5)
         }
         if !artefact.answers.isEmpty { #expect(answers == artefact.answers) }
         #expect(answers.values.reduce(0, +) == Self.callers)
@@ -120,40 +145,57 @@ struct RaceMatrix {
         }
     }
 
+    /// A pushed request of `web`.
+    private func pushed(_ test: TestNode) async throws -> String {
+        let query = TestClient().request().split(separator: "?")[1]
+        let form = try FormParameters(Array(query.utf8)).members.map { ($0.name, $0.value) }
+        let uri = await TestClient().post(test, "/par", form).text("request_uri")
+        try #require(!uri.isEmpty)
+        return "/authorize?" + FormParameters([(name: "client_id", value: "web"), (name: "request_uri", value: uri)]).encoded
+    }
+
+    /// Wrong passwords for bob through the form of one page, from as many sources.
+    private func raceOfForms(_ test: TestNode) async throws -> [String: Int] {
+        let browser = TestBrowser(test)
+        let page = await browser.get(TestClient().request())
+        let cookie = browser.cookies.map { "\($0.name)=\($0.value)" }.joined(separator: "; ")
+        let fields = page.fields.filter { ["interaction", "form"].contains($0.name) }
+        try #require(fields.count == 2)
+        return await race { caller in
+            let form = FormParameters(fields + [(name: "username", value: "bob"), (name: "password", value: "wrong-wrong-wrong")])
+            let answer = await test.send(
+                "POST", "/sign-in", Array(form.encoded.utf8),
+                headers: [("content-type", "application/x-www-form-urlencoded"), ("cookie", cookie)],
+                from: PeerAddress("192.0.2.\(caller)") ?? .loopback)
+            let html = String(decoding: answer.body, as: UTF8.self)
+            return html.contains("Too many attempts") ? "too many" : html.contains("is wrong") ? "wrong" : "\(answer.status)"
+        }
+    }
+
     /// What gives tokens, and what takes them away.
-    enum Giver: String, CaseIterable, Sendable { case login, refresh }
+    enum Giver: String, CaseIterable, Sendable { case login, refresh, code, oauthRefresh }
     enum Taker: String, CaseIterable, Sendable { case disabled, deleted, passwordChanged, loggedOutEverywhere, clientDisabled }
 
     @Test(
         "what ends an account's right, among 32 callers that are given tokens: none of their tokens is left", arguments: Giver.allCases,
         Taker.allCases)
     func endings(_ giver: Giver, _ taker: Taker) async throws {
-        let test = try await TestNode.start(["--passwords.queue", "64", "--lockout.free_attempts", "100"])
+        let test = try await TestNode.matrix(["--passwords.queue", "64", "--lockout.free_attempts", "100"])
         let client = #","client_id":"app""#
-        var holders: [String] = []
-        if giver == .refresh { for _ in 0..<8 { holders.append(await test.login(more: client).text("refresh_token")) } }
-        let tokens = holders
+        let tokens = try await holders(giver, test)
         let issued = await withTaskGroup(of: [Answer].self) { group in
             for caller in 0..<32 {
                 group.addTask {
-                    if giver == .login { return [await test.login(more: client)] }
-                    return [await test.refresh(tokens[caller % tokens.count], more: client)]
+                    switch giver {
+                    case .login: [await test.login(more: client)]
+                    case .refresh: [await test.refresh(tokens[caller % tokens.count], more: client)]
+                    case .code: [await TestClient().exchange(tokens[caller], test)]
+                    case .oauthRefresh: [await TestClient().refresh(tokens[caller % tokens.count], test)]
+                    }
                 }
                 if caller == 16 {
                     group.addTask {
-                        let done: Answer
-                        switch taker {
-                        case .disabled:
-                            done = await test.send("PATCH", "/admin/users/alice", Array(#"{"disabled":true}"#.utf8), to: .control)
-                        case .deleted: done = await test.send("DELETE", "/admin/users/alice", to: .control)
-                        case .passwordChanged:
-                            done = await test.send(
-                                "PATCH", "/admin/users/alice", Array(#"{"password":"another-long-password"}"#.utf8), to: .control)
-                        case .loggedOutEverywhere: done = await test.send("DELETE", "/admin/users/alice/sessions", to: .control)
-                        case .clientDisabled:
-                            done = await test.send("PATCH", "/admin/clients/app", Array(#"{"disabled":true}"#.utf8), to: .control)
-                        }
-                        #expect((200..<300).contains(done.status))
+                        #expect((200..<300).contains(await take(taker, giver, test).status))
                         return []
                     }
                 }
@@ -168,8 +210,40 @@ struct RaceMatrix {
             #expect(taker == .loggedOutEverywhere || !isOpen || taker == .clientDisabled)
             let isGood = await test.isValid(answer.text("access_token"))
             #expect(isGood == (taker == .loggedOutEverywhere && isOpen), "\(answer.text("sid"))")
-            let again = await test.refresh(answer.text("refresh_token"), more: client)
+            let refresh = answer.text("refresh_token")
+            let again =
+                [.login, .refresh].contains(giver) ? await test.refresh(refresh, more: client) : await TestClient().refresh(refresh, test)
             #expect((again.status == 200) == isGood)
+        }
+    }
+
+    /// What the callers have before they are given tokens: refresh tokens of eight sign-ins, or 32 codes of one browser.
+    private func holders(_ giver: Giver, _ test: TestNode) async throws -> [String] {
+        var holders: [String] = []
+        switch giver {
+        case .login: break
+        case .refresh:
+            for _ in 0..<8 { holders.append(await test.login(more: #","client_id":"app""#).text("refresh_token")) }
+        case .code, .oauthRefresh:
+            let (browser, _) = try await test.authorized()
+            for _ in 0..<(giver == .code ? 32 : 8) {
+                let code = try #require(try await browser.get(TestClient().request()).parameters()["code"])
+                holders.append(giver == .code ? code : await TestClient().exchange(code, test).text("refresh_token"))
+            }
+        }
+        return holders
+    }
+
+    private func take(_ taker: Taker, _ giver: Giver, _ test: TestNode) async -> Answer {
+        switch taker {
+        case .disabled: return await test.send("PATCH", "/admin/users/alice", Array(#"{"disabled":true}"#.utf8), to: .control)
+        case .deleted: return await test.send("DELETE", "/admin/users/alice", to: .control)
+        case .passwordChanged:
+            return await test.send("PATCH", "/admin/users/alice", Array(#"{"password":"another-long-password"}"#.utf8), to: .control)
+        case .loggedOutEverywhere: return await test.send("DELETE", "/admin/users/alice/sessions", to: .control)
+        case .clientDisabled:
+            let client = [.login, .refresh].contains(giver) ? "app" : "web"
+            return await test.send("PATCH", "/admin/clients/\(client)", Array(#"{"disabled":true}"#.utf8), to: .control)
         }
     }
 }

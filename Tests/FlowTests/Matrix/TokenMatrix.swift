@@ -1,4 +1,5 @@
 import AuthCore
+import OAuthServer
 import Store
 import Testing
 import TokenVerification
@@ -56,25 +57,33 @@ struct Forgery: Sendable {
             Forgery("the issuer with a slash") { $0.claims["iss"] = .string("http://localhost:8080/") },
             Forgery("no audience at all") { $0.claims["aud"] = .array([]) },
             // Whoever does not say which audience it wants gets any, and is told which; so does what only ends the token's session.
-            Forgery("another audience", takenBy: [.validate, .forwardAuth, .logoutByAccessToken]) { $0.claims["aud"] = .string("reports") },
+            Forgery("another audience", takenBy: TokenPlace.anyAudience.union([.introspectOwn])) { $0.claims["aud"] = .string("reports") },
             // Never issued; a place that wants ours wants it alone.
-            Forgery("our audience with another", takenBy: [.validate, .validateForOrders, .gateway, .logoutByAccessToken]) {
+            Forgery(
+                "our audience with another",
+                takenBy: TokenPlace.anyAudience.subtracting([.forwardAuth]).union([
+                    .validateForOrders, .gateway, .introspect, .introspectOwn,
+                ])
+            ) {
                 $0.claims["aud"] = .array([.string("gatehouse"), .string("orders")])
             },
-            Forgery("less scope", takenBy: [.validate, .validateForOrders, .forwardAuth, .logoutByAccessToken]) {
+            Forgery(
+                "less scope", takenBy: TokenPlace.anyAudience.union([.validateForOrders, .introspect, .introspectOwn])
+            ) {
                 $0.claims["scope"] = .string("openid")
             },
             // A token that is spent still ends its session (LO-05), and nothing else.
             time("expired", "exp", -61, takenBy: [.logoutByAccessToken]), time("of tomorrow", "nbf", 86_400),
             Forgery("issued tomorrow") { $0.claims["iat"] = .number(JSONNumber(($0.claims["iat"]?.int ?? 0) + 86_400)) },
             time("for ten years", "exp", 315_360_000),
-            Forgery("bound to a key") {
+            // Introspection tells what it is bound to; the resource asks for the proof (RFC 8705 §3.2, RFC 9449 §6.2).
+            Forgery("bound to a key", takenBy: [.introspect, .introspectOwn]) {
                 $0.claims["cnf"] = .object(JSONObject([("jkt", .string("NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"))]))
             },
-            Forgery("bound to a certificate") {
+            Forgery("bound to a certificate", takenBy: [.introspect, .introspectOwn]) {
                 $0.claims["cnf"] = .object(JSONObject([("x5t#S256", .string("NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"))]))
             },
-            Forgery("bound to what is not known here") { $0.claims["cnf"] = .object(JSONObject([("kid", .string("k"))])) },
+            Forgery("bound to what is not known here", takenBy: [.introspect, .introspectOwn]) { $0.claims["cnf"] = .object(JSONObject([("kid", .string("k"))])) },
             // Whoever finds one cannot end its session with it.
             Forgery("bound to a key, expired") {
                 $0.claims["cnf"] = .object(JSONObject([("jkt", .string("NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"))]))
@@ -124,13 +133,18 @@ struct Forgery: Sendable {
 enum TokenPlace: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case loginPassword, loginClientSecret, refresh, refreshClientSecret, validate, validateForOrders, explain, forwardAuth, gateway,
         sessions, endSession, logoutByRefreshToken, logoutByAccessToken, adminAPI
+    /// The endpoints of OAuth: of `web`, which is public, of `service` for itself, and of `orders-api`, which is asked about `orders`.
+    case tokenCode, tokenRefresh, tokenClientSecret, introspect, introspectOwn, revoke, userinfo, userinfoByPost, browser
 
     var testDescription: String { rawValue }
 
     /// The places of an access token.
     static let bearer: Set<TokenPlace> = [
         .validate, .validateForOrders, .explain, .forwardAuth, .gateway, .sessions, .endSession, .logoutByAccessToken, .adminAPI,
+        .introspect, .introspectOwn, .revoke, .userinfo, .userinfoByPost,
     ]
+    /// Those that do not say which audience they want, or which scope of it.
+    static let anyAudience: Set<TokenPlace> = [.validate, .forwardAuth, .logoutByAccessToken, .revoke, .userinfo, .userinfoByPost]
 
     /// What of ours is right here.
     var takes: Set<TokenKind> {
@@ -138,10 +152,19 @@ enum TokenPlace: String, CaseIterable, Sendable, CustomTestStringConvertible {
         case .loginPassword: [.password]
         case .loginClientSecret, .refreshClientSecret: [.clientSecret]
         case .refresh, .logoutByRefreshToken: [.refresh]
-        case .validate, .logoutByAccessToken: [.orders, .account, .admin]
-        case .validateForOrders, .forwardAuth, .gateway: [.orders]
+        case .validate: [.orders, .account, .admin, .oauthAccess, .clientAccess]
+        case .logoutByAccessToken: [.orders, .account, .admin]
+        case .validateForOrders, .forwardAuth, .gateway, .introspect: [.orders, .oauthAccess, .clientAccess]
         case .explain, .adminAPI: [.admin]
         case .sessions, .endSession: [.account, .refresh]
+        case .tokenCode: [.code]
+        case .tokenRefresh: [.oauthRefresh]
+        case .tokenClientSecret: [.clientSecret]
+        case .introspectOwn: [.clientAccess]
+        // Its own client's, and nobody else's (RFC 7009 §2.1).
+        case .revoke: [.oauthAccess, .oauthRefresh]
+        case .userinfo, .userinfoByPost: [.oauthAccess]
+        case .browser: [.cookie]
         }
     }
 
@@ -150,6 +173,8 @@ enum TokenPlace: String, CaseIterable, Sendable, CustomTestStringConvertible {
         switch self {
         case .sessions, .endSession: .account
         case .explain, .adminAPI: .admin
+        case .revoke, .userinfo, .userinfoByPost: .oauthAccess
+        case .introspectOwn: .clientAccess
         default: .orders
         }
     }
@@ -182,15 +207,44 @@ enum TokenPlace: String, CaseIterable, Sendable, CustomTestStringConvertible {
             _ = await test.send("POST", "/logout", headers: bearer)
             return await !test.isValid(session.text("access_token"))
         case .adminAPI: answer = await test.send("GET", "/admin/keys", headers: bearer, to: .admin)
+        case .tokenCode: answer = await TestClient().exchange(credential, test)
+        case .tokenRefresh: answer = await TestClient().refresh(credential, test)
+        case .tokenClientSecret:
+            answer = await TestClient(id: "service", secret: credential).token(test, [("grant_type", "client_credentials")])
+        case .introspect: return await test.isActive(credential)
+        case .introspectOwn: return await test.isActive(credential, for: .service)
+        case .revoke: return await isRevoked(credential, test)
+        case .userinfo: answer = await test.send("GET", "/userinfo", headers: bearer)
+        case .userinfoByPost: answer = await test.send("POST", "/userinfo", headers: bearer)
+        case .browser:
+            let browser = TestBrowser(test)
+            browser.cookies = [(name: "gatehouse-session", value: credential)]
+            return await browser.get(TestClient().request([("prompt", "none")])).location?.contains("code=") == true
         }
         answers.append(answer)
         return answer.status < 300
+    }
+
+    /// Whether `web` ended it by asking for that: it lived before, and does no more.
+    private func isRevoked(_ credential: String, _ test: TestNode) async -> Bool {
+        func lives() async -> Bool {
+            guard credential.hasPrefix("ghr_") else { return await test.isValid(credential) }
+            // Without using it up; what is no such token lives as little.
+            return (try? await test.node.firstParty.liveGrant(of: Secret(credential), at: test.clock.now)) != nil
+        }
+        let (before, answer) = (await lives(), await TestClient().post(test, "/revoke", [("token", credential)]))
+        #expect(answer.status == 200 || (credential.isEmpty && answer.status == 400))
+        if credential.hasPrefix("ghc_") { return await TestClient().exchange(credential, test).status != 200 }
+        let after = await lives()
+        return before && !after
     }
 }
 
 /// Every kind of credential that somebody may hold. A new kind is a row here.
 enum TokenKind: String, CaseIterable, Sendable {
     case orders, account, admin, refresh, identity, clientSecret, password, otherIssuers, revoked, garbage, space, empty
+    /// Of alice, by the client `web`; and the own one of `service`.
+    case code, oauthAccess, oauthRefresh, idToken, cookie, form, clientAccess
 
     func credential(_ test: TestNode, _ session: Answer, _ other: TestNode) async throws -> String {
         switch self {
@@ -214,7 +268,25 @@ enum TokenKind: String, CaseIterable, Sendable {
         case .garbage: return "garbage"
         case .space: return " "
         case .empty: return ""
+        case .code: return try await test.authorized().code
+        case .oauthAccess: return try await bought(test).text("access_token")
+        case .oauthRefresh: return try await bought(test).text("refresh_token")
+        case .idToken: return try await bought(test).text("id_token")
+        case .cookie:
+            let cookies = try await test.authorized().browser.cookies
+            return try #require(cookies.first { $0.name == "gatehouse-session" }).value
+        case .form:
+            let page = await TestBrowser(test).get(TestClient().request())
+            return try #require(page.fields.first { $0.name == "form" }).value
+        case .clientAccess:
+            return await TestClient.service.token(test, [("grant_type", "client_credentials")]).text("access_token")
         }
+    }
+
+    private func bought(_ test: TestNode) async throws -> Answer {
+        let answer = await TestClient().exchange(try await test.authorized().code, test)
+        try #require(answer.status == 200)
+        return answer
     }
 }
 
@@ -223,10 +295,10 @@ enum TokenKind: String, CaseIterable, Sendable {
 @Suite("Matrix: kind of token × endpoint (JW-08…JW-11, RFC 8725 §3.12)")
 struct TokenMatrix {
     private static func node() async throws -> TestNode {
-        let resources = TestNode.resources.replacing("roles: [customer]}", with: "roles: [customer, operator]}").replacing(
+        let resources = TestNode.matrixResources.replacing("roles: [customer]}", with: "roles: [customer, operator]}").replacing(
             "clients:", with: "  - {username: carol, password: a-password-of-somebody, roles: [customer]}\nclients:")
         // So many wrong passwords would be held back before they are looked at.
-        return try await TestNode.start(["--lockout.free_attempts", "100"], resources: resources)
+        return try await TestNode.matrix(["--lockout.free_attempts", "100"], resources: resources)
     }
 
     private func session(_ place: TokenPlace, _ test: TestNode) async throws -> Answer {
@@ -286,8 +358,13 @@ struct TokenMatrix {
             case .loginClientSecret, .refreshClientSecret: ["401 invalid_client", "400 invalid_request"]
             case .refresh: ["401 invalid_grant", "400 invalid_request"]
             case .explain: ["403 insufficient_scope", "400 invalid_request"]
-            case .sessions, .endSession, .adminAPI, .forwardAuth: ["401 invalid_token", "403 insufficient_scope", "400 invalid_request"]
-            case .validate, .validateForOrders, .gateway, .logoutByRefreshToken, .logoutByAccessToken: []
+            case .tokenCode, .tokenRefresh: ["400 invalid_grant", "400 invalid_request"]
+            case .tokenClientSecret: ["401 invalid_client", "400 invalid_request"]
+            case .sessions, .endSession, .adminAPI, .forwardAuth, .userinfo, .userinfoByPost:
+                ["401 invalid_token", "403 insufficient_scope", "400 invalid_request"]
+            case .validate, .validateForOrders, .gateway, .logoutByRefreshToken, .logoutByAccessToken, .introspect, .introspectOwn,
+                .revoke, .browser:
+                []
             }
         #expect(codes.isSubset(of: allowed), "\(codes)")
         // One text for each code.

@@ -147,6 +147,7 @@ struct CodeFlowTests {
             ([("scope", "openid nothing")], "invalid_scope"), ([("resource", "nowhere")], "invalid_target"),
             ([("prompt", "none login")], "invalid_request"), ([("prompt", "none")], "login_required"),
             ([("max_age", "x")], "invalid_request"),
+            ([("request", "e30.e30.")], "request_not_supported"), ([("registration", "{}")], "registration_not_supported"),
             ([("claims", "[]")], "invalid_request"), ([("response_mode", "fragment")], "invalid_request"),
         ])
     func refused(_ more: [(String, String)], _ error: String) async throws {

@@ -34,6 +34,12 @@ final class TestBrowser: Sendable {
             return try FormParameters(Array(query.utf8))
         }
 
+        /// The same; none when it leads nowhere.
+        var told: FormParameters {
+            let query = (location ?? "").split(separator: "?", maxSplits: 1).dropFirst().first ?? ""
+            return (try? FormParameters(Array(query.utf8))) ?? FormParameters()  // what cannot be read has none
+        }
+
         var title: String { html.components(separatedBy: "<title>").dropFirst().first?.components(separatedBy: "<").first ?? "" }
 
         /// The hidden fields, and those with a value, of the page's form.

@@ -49,7 +49,7 @@ extension FaultyText {
             "resources.yaml:1:37: users[1].username: the user \"bob\" is there already, at resources.yaml:1:20"),
         .init(
             "clients: [{id: a, grants: [login]}]",
-            "resources.yaml:1:11: clients[0].secret: is missing: a client is public: true, or has a secret"),
+            "resources.yaml:1:11: clients[0].secret: is missing: a client is public: true, or has a secret, keys or a certificate"),
         .init("clients: [{id: a, public: yes, grants: [login]}]", "resources.yaml:1:27: clients[0].public: is neither true nor false"),
         .init("clients: [{id: a, public: 'true', grants: [login]}]", "resources.yaml:1:27: clients[0].public: is neither true nor false"),
         .init("clients: [{id: a, public: True, grants: [login]}]", "resources.yaml:1:27: clients[0].public: is neither true nor false"),
@@ -59,7 +59,7 @@ extension FaultyText {
             "resources.yaml:1:41: clients[0].grants: is empty: say how the client gets tokens"),
         .init(
             "clients: [{id: a, public: true, grants: [pasword]}]",
-            "resources.yaml:1:42: clients[0].grants: \"pasword\" is none of login, authorization_code, refresh_token, client_credentials; the nearest known one is login"
+            "resources.yaml:1:42: clients[0].grants: \"pasword\" is none of login, authorization_code, refresh_token, client_credentials, device_code, token_exchange, jwt_bearer; the nearest known one is login"
         ),
         .init(
             "clients: [{id: a, public: true, grants: [login, login]}]",
@@ -69,7 +69,7 @@ extension FaultyText {
             "resources.yaml:1:41: clients[0].grants: client_credentials is for clients with a secret (RFC 6749 §4.4)"),
         .init(
             "clients: [{id: a, public: true, grants: [refresh_token]}]",
-            "resources.yaml:1:41: clients[0].grants: refresh_token needs authorization_code or login beside it: nothing else gives refresh tokens"
+            "resources.yaml:1:41: clients[0].grants: refresh_token needs authorization_code, device_code or login beside it: nothing else gives refresh tokens"
         ),
         .init(
             "clients: [{id: a, public: true, grants: [authorization_code]}]",
@@ -86,12 +86,6 @@ extension FaultyText {
         .init(
             "clients: [{id: 'a b', public: true, grants: [login]}]",
             "resources.yaml:1:16: clients[0].id: \"a b\" has characters other than printable ASCII without space, \" and \\"),
-        .init(
-            "clients: [{id: a, grants: [login], jwks: {keys: []}}]",
-            "resources.yaml:1:42: clients[0].jwks: is not supported by this version; use secret"),
-        .init(
-            "clients: [{id: a, grants: [login], jwks_uri: 'https://a'}]",
-            "resources.yaml:1:46: clients[0].jwks_uri: is not supported by this version; use secret"),
         .init(
             "clients: [{id: a, public: true, grants: [login], scopes: [nope]}]",
             "resources.yaml:1:59: clients[0].scopes: \"nope\" is a scope of no resource; the nearest known one is openid"),

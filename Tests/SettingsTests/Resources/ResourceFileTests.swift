@@ -115,10 +115,46 @@ struct ResourceFileTests {
         }
     }
 
-    @Test("each mistake is named with its place", arguments: FaultyText.all)
+    @Test("each mistake is named with its place", arguments: FaultyText.all + FaultyText.clientMembers + FaultyText.clientCombinations)
     func faulty(row: FaultyText) throws {
         let lines = try read(row.text).lines
         #expect(lines.contains { $0.isSameBytes(as: row.line) }, "\(lines)")
+    }
+
+    @Test("each member of a client has a row of the table with a value that it does not take")
+    func everyMember() {
+        for field in ClientFields.all {
+            #expect(FaultyText.clientMembers.contains { $0.line.contains(": clients[0].\(field.name): ") }, "\(field.name)")
+        }
+    }
+
+    @Test(
+        "members that go together are taken",
+        arguments: [
+            "public: true, grants: [authorization_code], redirect_uris: ['https://a/cb', 'https://a:8443/x'], subject_type: pairwise",
+            "public: true, grants: [authorization_code], redirect_uris: ['https://a/cb', 'https://b/cb'], subject_type: pairwise, sector_identifier_uri: 'https://a/s'",
+            "grants: [client_credentials], token_endpoint_auth_method: tls_client_auth, tls_client_auth_subject_dn: 'CN=a'",
+            "grants: [client_credentials], token_endpoint_auth_method: private_key_jwt, jwks_uri: 'https://a', token_endpoint_auth_signing_alg: PS256",
+            "grants: [client_credentials], jwks: {keys: [{kty: EC}]}, token_endpoint_auth_signing_alg: ES256",
+            "grants: [client_credentials], token_endpoint_auth_method: self_signed_tls_client_auth, jwks: {keys: [{kty: EC}]}",
+            "grants: [client_credentials], profile: fapi-2.0, jwks_uri: 'https://a', id_token_signed_response_alg: ES256",
+            "public: true, grants: [device_code, refresh_token]", "public: true, token_endpoint_auth_method: none, grants: [login]",
+            "secret: env:BILLING, grants: [token_exchange], exchange_audiences: [o], exchange_clients: [a], exchange_impersonates: true, serves: [o]",
+            "public: true, grants: [authorization_code], redirect_uris: ['https://a/cb'], frontchannel_logout_uri: 'https://a:443/out', frontchannel_logout_session_required: true",
+            "public: true, first_party: true, grants: [authorization_code], redirect_uris: ['https://a/cb']",
+            "secret: env:BILLING, first_party: true, grants: [authorization_code], redirect_uris: ['http://127.0.0.1/cb']",
+        ])
+    func together(members: String) throws {
+        let reading = try read("clients: [{id: a, \(members)}]\nresources: [{id: o, scopes: [x]}]").get()
+        #expect(reading.warnings.isEmpty, "\(reading.warnings)")
+    }
+
+    @Test("RFC 8252 §8.6: a first-party program on a device is a warning on loopback, and nowhere allowed")
+    func firstPartyOnDevice() throws {
+        let text =
+            "clients: [{id: a, public: true, first_party: true, grants: [authorization_code], redirect_uris: ['http://127.0.0.1/cb']}]"
+        #expect(try read(text, issuer: "http://localhost:8080").get().warnings.map(\.path) == ["clients[0].first_party"])
+        #expect(try read(text).problems.map(\.path) == ["clients[0].first_party"])
     }
 
     @Test("all mistakes of all files are reported at once")
