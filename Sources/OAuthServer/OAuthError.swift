@@ -122,6 +122,8 @@ package struct OAuthError: Error, Sendable, Equatable {
         case scopeMissing = "scope_missing"
         case formExpired = "form_expired"
         case formForeign = "form_foreign"
+        case idTokenHintInvalid = "id_token_hint_invalid"
+        case logoutRedirectUnregistered = "logout_redirect_unregistered"
     }
 
     package var code: Code

@@ -7,7 +7,7 @@ package import TokenVerification
 /// offered, and metadata is computed from the same lists.
 package struct OAuthServer: Sendable {
     package typealias Stores = AccountStore & ClientStore & GrantStore & AuthorizationStore & ConsentStore & ParkedStore & SpentStore
-        & RevocationStore & AuditStore
+        & RevocationStore & AuditStore & SessionStore & LogoutStore
 
     /// What the server needs from outside.
     package struct Parts: Sendable {
@@ -37,8 +37,11 @@ package struct OAuthServer: Sendable {
     package let introspection: IntrospectionEndpoint
     package let revocation: RevocationEndpoint
     package let userInfo: UserInfo
+    package let logout: LogoutEndpoint
     package let forms: FormTokens
 
+    private let store: any Stores
+    private let tokenIssuer: TokenIssuer
     private let issuer: Identifier
     private let keys: SigningKeys
     private let steps: [any AuthorizeStep]
@@ -47,7 +50,10 @@ package struct OAuthServer: Sendable {
     package init(_ parts: Parts) {
         let (store, clients, tokens, environment) = (parts.store, parts.clients, parts.tokens, parts.environment)
         let sender = SenderConstraint()
+        let hints = IDTokenHints(issuer: tokens.issuer.issuer, keys: tokens.issuer.keys)
+        self.store = store
         policies = tokens.policies
+        tokenIssuer = tokens.issuer
         issuer = tokens.issuer.issuer
         keys = tokens.issuer.keys
 
@@ -61,6 +67,7 @@ package struct OAuthServer: Sendable {
             HintsStep(),
             ClaimsStep(),  // OpenID Connect Core §5.5
             DPoPKeyStep(),  // RFC 9449 §10
+            IDTokenHintStep(hints: hints),  // OpenID Connect Core §3.1.2.1; after what `claims` says of the subject
         ]
         let grants: [any TokenGrant] = [
             AuthorizationCodeGrant(store: store, tokens: tokens, masterKeys: parts.masterKeys),  // RFC 6749 §4.1.3
@@ -79,7 +86,13 @@ package struct OAuthServer: Sendable {
         revocation = RevocationEndpoint(
             clients: clients, verifier: parts.verifier, tokens: tokens, store: store, environment: environment)
         userInfo = UserInfo(store: store, subjects: tokens.issuer.subjects)
+        logout = LogoutEndpoint(store: store, issuer: tokens.issuer, hints: hints)  // OpenID Connect RP-Initiated, Front-Channel Logout
         forms = FormTokens(keys: parts.masterKeys)
+    }
+
+    /// What tells clients of ended sessions (OpenID Connect Back-Channel Logout).
+    package func logoutDelivery(through calls: any OutgoingCalls, log: Log) -> LogoutDelivery {
+        LogoutDelivery(store: store, issuer: tokenIssuer, calls: calls, log: log)
     }
 
     /// RFC 8414 §3.2 and OpenID Connect Discovery §4.2.
@@ -104,6 +117,7 @@ package struct OAuthServer: Sendable {
         metadata.flag("request_parameter_supported", false)
         metadata.flag("request_uri_parameter_supported", false)
         metadata.flag("require_pushed_authorization_requests", false)
+        logout.describe(in: &metadata)
         return metadata.members
     }
 

@@ -7,7 +7,7 @@ enum ErrorCatalogue {
         let rows: [(slug: String, meaning: String, remedy: String)]
     }
 
-    static let sections: [Section] = [tokens, proofs, signIn, oauth, requests, gateway, outgoing, operating, framing]
+    static let sections: [Section] = [tokens, proofs, signIn, oauth, requests, gateway, outgoing, operating, framing, signingOut]
 
     static var slugs: Set<String> { Set(sections.flatMap { $0.rows.map(\.slug) }) }
 
@@ -299,5 +299,21 @@ enum ErrorCatalogue {
             ("chunk_extension", "A chunk extension too long.", ""),
             ("chunk_end", "A chunk without its end.", ""), ("trailer", "Bad or too many trailers.", ""),
             ("status_line", "From a service: no status line.", ""),
+        ])
+    private static let signingOut = Section(
+        title: "Signing out",
+        introduction: """
+            `logout_not_delivered` in the log has `status_` and the number for an answer other than 200 and 204, or a reason of asking \
+            other servers.
+            """,
+        rows: [
+            (
+                "id_token_hint_invalid", "No ID token of this issuer, or of another client than `client_id`.",
+                "Send the ID token as it was issued; it may have expired."
+            ),
+            (
+                "logout_redirect_unregistered", "The address is not one of the client's `post_logout_redirect_uris`, byte by byte.",
+                "Register it, and send `id_token_hint` or `client_id`."
+            ),
         ])
 }
