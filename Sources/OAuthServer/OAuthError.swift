@@ -120,6 +120,8 @@ package struct OAuthError: Error, Sendable, Equatable {
         case tokenNotOfPerson = "token_not_of_person"
         case formExpired = "form_expired"
         case formForeign = "form_foreign"
+        case idTokenHintInvalid = "id_token_hint_invalid"
+        case logoutRedirectUnregistered = "logout_redirect_unregistered"
     }
 
     package var code: Code

@@ -7,7 +7,7 @@ package import TokenVerification
 /// offered, and metadata is computed from the same lists.
 package struct OAuthServer: Sendable {
     package typealias Stores = AccountStore & ClientStore & GrantStore & AuthorizationStore & ConsentStore & ParkedStore & SpentStore
-        & RevocationStore & AuditStore
+        & RevocationStore & AuditStore & SessionStore & LogoutStore
 
     /// What the server needs from outside.
     package struct Parts: Sendable {
@@ -39,11 +39,13 @@ package struct OAuthServer: Sendable {
     package let introspection: IntrospectionEndpoint
     package let revocation: RevocationEndpoint
     package let userInfo: UserInfo
+    package let logout: LogoutEndpoint
     package let forms: FormTokens
     package let sender: SenderConstraint
     /// Signs what clients get as JWTs.
     package let responses: TokenIssuer
 
+    private let store: any Stores
     private let issuer: Identifier
     private let keys: SigningKeys
     private let steps: [any AuthorizeStep]
@@ -52,6 +54,8 @@ package struct OAuthServer: Sendable {
     package init(_ parts: Parts) {
         let (store, clients, tokens, environment) = (parts.store, parts.clients, parts.tokens, parts.environment)
         sender = SenderConstraint(issuer: tokens.issuer.issuer, store: store, nonces: parts.nonces)
+        let hints = IDTokenHints(issuer: tokens.issuer.issuer, keys: tokens.issuer.keys)
+        self.store = store
         policies = tokens.policies
         issuer = tokens.issuer.issuer
         keys = tokens.issuer.keys
@@ -68,6 +72,7 @@ package struct OAuthServer: Sendable {
             ClaimsStep(),  // OpenID Connect Core §5.5
             DPoPKeyStep(),  // RFC 9449 §10
             AuthorizationDetailsStep(),  // RFC 9396
+            IDTokenHintStep(hints: hints),  // OpenID Connect Core §3.1.2.1; after what `claims` says of the subject
         ]
         let grants: [any TokenGrant] = [
             AuthorizationCodeGrant(store: store, tokens: tokens, masterKeys: parts.masterKeys),  // RFC 6749 §4.1.3
@@ -89,7 +94,13 @@ package struct OAuthServer: Sendable {
             clients: clients, verifier: parts.verifier, tokens: tokens, store: store, environment: environment)
         userInfo = UserInfo(store: store, subjects: tokens.issuer.subjects)
         responses = tokens.issuer
+        logout = LogoutEndpoint(store: store, issuer: tokens.issuer, hints: hints)  // OpenID Connect RP-Initiated, Front-Channel Logout
         forms = FormTokens(keys: parts.masterKeys)
+    }
+
+    /// What tells clients of ended sessions (OpenID Connect Back-Channel Logout).
+    package func logoutDelivery(through calls: any OutgoingCalls, log: Log) -> LogoutDelivery {
+        LogoutDelivery(store: store, issuer: responses, calls: calls, log: log)
     }
 
     /// RFC 8414 §3.2 and OpenID Connect Discovery §4.2.
@@ -124,6 +135,7 @@ package struct OAuthServer: Sendable {
         }
         metadata.flag("request_uri_parameter_supported", false)
         metadata.flag("require_pushed_authorization_requests", false)
+        logout.describe(in: &metadata)
         return metadata.members
     }
 

@@ -7,7 +7,9 @@ enum ErrorCatalogue {
         let rows: [(slug: String, meaning: String, remedy: String)]
     }
 
-    static let sections: [Section] = [tokens, proofs, signIn, oauth, authorization, tokenRequests, requests, gateway, outgoing, operating, framing]
+    static let sections: [Section] = [
+        tokens, proofs, signIn, oauth, authorization, tokenRequests, signingOut, requests, gateway, outgoing, operating, framing,
+    ]
 
     static var slugs: Set<String> { Set(sections.flatMap { $0.rows.map(\.slug) }) }
 
@@ -201,7 +203,10 @@ enum ErrorCatalogue {
                 "Compare with `redirect_uris`; only the port of a loopback address of a `native` client may vary."
             ),
             ("response_type_unsupported", "Another `response_type` than `code`.", "The code flow with PKCE."),
-            ("response_mode_unsupported", "A `response_mode` that is not offered.", "`query`, `form_post`, `jwt`, `query.jwt` or `form_post.jwt`."),
+            (
+                "response_mode_unsupported", "A `response_mode` that is not offered.",
+                "`query`, `form_post`, `jwt`, `query.jwt` or `form_post.jwt`."
+            ),
             ("challenge_missing", "No `code_challenge`.", "Use PKCE (RFC 7636); every library has it."),
             ("challenge_malformed", "The `code_challenge` is not the base64url of a SHA-256.", "43 characters without padding."),
             ("challenge_method_not_s256", "`code_challenge_method` is missing or `plain`.", "`S256`."),
@@ -237,7 +242,7 @@ enum ErrorCatalogue {
     private static let tokenRequests = Section(
         title: "OAuth: the endpoints of clients",
         introduction:
-            "Of `/token`, `/par`, `/introspect`, `/revoke` and `/userinfo`. One answer, `invalid_grant`, stands for all that begin with `code_` and for what a code or a refresh token is bound to. Of what is not offered yet, assertions, certificates and proofs, only the slugs are there.",
+            "Of `/token`, `/par`, `/introspect`, `/revoke` and `/userinfo`. One answer, `invalid_grant`, stands for all that begin with `code_` and for what a code or a refresh token is bound to.",
         rows: [
             ("grant_type_unknown", "No such `grant_type` here.", "See `grant_types_supported` in the metadata."),
             ("grant_not_allowed", "The client's `grants` do not have it.", "Add it there, if the client shall have it."),
@@ -427,5 +432,21 @@ enum ErrorCatalogue {
             ("chunk_extension", "A chunk extension too long.", ""),
             ("chunk_end", "A chunk without its end.", ""), ("trailer", "Bad or too many trailers.", ""),
             ("status_line", "From a service: no status line.", ""),
+        ])
+    private static let signingOut = Section(
+        title: "Signing out",
+        introduction: """
+            `logout_not_delivered` in the log has `status_` and the number for an answer other than 200 and 204, or a reason of asking \
+            other servers.
+            """,
+        rows: [
+            (
+                "id_token_hint_invalid", "No ID token of this issuer, or of another client than `client_id`.",
+                "Send the ID token as it was issued; it may have expired."
+            ),
+            (
+                "logout_redirect_unregistered", "The address is not one of the client's `post_logout_redirect_uris`, byte by byte.",
+                "Register it, and send `id_token_hint` or `client_id`."
+            ),
         ])
 }

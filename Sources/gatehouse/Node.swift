@@ -42,6 +42,9 @@ final class Node: Sendable {
     let accounts: AccountService
     let firstParty: FirstPartyTokens
     let oauth: OAuthServer
+    /// Tells clients of ended sessions, and when there is somebody to tell.
+    let logouts: LogoutDelivery
+    let logoutWake = LogoutWake()
     var gateway: GatewayState { snapshots.gateway }
     let resources: ResourceLoader
     let signIn: PasswordSignIn
@@ -160,7 +163,10 @@ final class Node: Sendable {
         let later = SnapshotsLater()
         store = SQLStore(
             database: database, environment: environment, limits: limits, onResources: { later.value?.install($0) },
-            onRevocations: { [feed] in feed.committed($0) }
+            onRevocations: { [feed, logoutWake] in
+                feed.committed($0)
+                logoutWake.committed($0)
+            }
         )
         followedDatabase = opened.followed
         followed = SQLStore(database: followedDatabase, environment: environment, limits: limits) { _ in }
@@ -208,6 +214,7 @@ final class Node: Sendable {
             OAuthServer.Parts(
                 store: store, clients: clients, tokens: refreshTokens, masterKeys: masterKeys, verifier: verifier,
                 nonces: proofDesk.nonces, environment: environment))
+        logouts = oauth.logoutDelivery(through: outbound, log: log)
         resources = ResourceLoader(settings: settings, store: store, hashing: hashing, secrets: clientSecrets, environment: environment)
         let lockout = LockoutPolicy(
             freeAttempts: settings.lockout.freeAttempts, delay: settings.lockout.delay, delayMax: settings.lockout.delayMax,

@@ -44,7 +44,7 @@ struct Shells {
             [
                 LoginEndpoint(signIn: node.signIn, tokens: node.firstParty, log: log).endpoint,
                 RefreshEndpoint(tokens: node.firstParty, log: log).endpoint, OpenAPIEndpoint.endpoint,
-            ] + OAuthEndpoints(server: node.oauth, own: own, log: log).endpoints + Shells.pages(node).endpoints + AssetEndpoints.endpoints
+            ] + OAuthEndpoints(server: node.oauth, own: own, log: log).endpoints + Shells.pages(node) + AssetEndpoints.endpoints
                 + sessions.endpoints + AuthListener.hotRows(validate, keyDocument) + [events.row],
             environment: environment, trustedProxies: node.settings.trustedProxies, log: log, observe: observe
         )
@@ -107,11 +107,13 @@ struct Shells {
 }
 
 extension Shells {
-    fileprivate static func pages(_ node: Node) -> AuthorizePages {
+    fileprivate static func pages(_ node: Node) -> [Endpoint] {
         let lifetime = node.firstParty.sessionLifetime
-        return AuthorizePages(
+        let cookies = BrowserCookies(isSecure: node.settings.issuer.isSecure, sessionLifetime: lifetime, environment: node.environment)
+        let authorize = AuthorizePages(
             server: node.oauth, signIn: BrowserSignIn(signIn: node.signIn, store: node.store, lifetime: lifetime), store: node.store,
-            masterKeys: node.masterKeys,
-            cookies: BrowserCookies(isSecure: node.settings.issuer.isSecure, sessionLifetime: lifetime, environment: node.environment))
+            masterKeys: node.masterKeys, cookies: cookies)
+        let logout = LogoutPages(server: node.oauth, store: node.store, masterKeys: node.masterKeys, cookies: cookies)
+        return authorize.endpoints + logout.endpoints
     }
 }

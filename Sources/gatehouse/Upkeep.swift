@@ -1,10 +1,12 @@
 import AuthCore
+import OAuthServer
 import Settings
 import Store
 import TokenKeys
 import TokenVerification
 
-/// What goes on beside the requests: the log of revocations is followed, keys are rotated, files are watched.
+/// What goes on beside the requests: the log of revocations is followed, keys are rotated, files are watched,
+/// clients are told of ended sessions.
 struct Upkeep: Sendable {
     let node: Node
 
@@ -15,6 +17,8 @@ struct Upkeep: Sendable {
             tasks.addTask { await rotateKeys() }
             tasks.addTask { await reportPresence() }
             tasks.addTask { await watchFiles() }
+            tasks.addTask { await node.logoutWake.run() }
+            tasks.addTask { await node.logouts.run(node.logoutWake.wakes, again: { node.logoutWake.wakeUp() }) }
         }
     }
 

@@ -37,7 +37,9 @@ package struct RedirectTarget: Sendable {
     }
 
     /// The origin, or the scheme of an app's own, as a source of a Content-Security-Policy.
-    package var policySource: String {
+    package var policySource: String { RedirectTarget.policySource(of: uri) }
+
+    static func policySource(of uri: String) -> String {
         guard let rest = uri.dropping(prefix: "https://") ?? uri.dropping(prefix: "http://") else {
             return String(Substring(uri.utf8.prefix { $0 != UInt8(ascii: ":") })) + ":"
         }

@@ -12,6 +12,7 @@ package struct ServerMetadata: Sendable {
         package static let introspection = "/introspect"
         package static let revocation = "/revoke"
         package static let userinfo = "/userinfo"
+        package static let endSession = "/end-session"
         package static let keys = "/.well-known/jwks.json"
     }
 

@@ -11,11 +11,15 @@ package struct SubjectIdentifiers: Sendable {
 
     /// - Parameter account: Nothing for a client's own tokens: their subject is the client (RFC 9068 §2.2).
     package func identifier(of account: Account?, for client: Client) -> Identifier {
-        guard let account else { return client.id }
+        account.map { identifier(ofAccount: $0.id, for: client) } ?? client.id
+    }
+
+    /// The same by the account's own id: it may be gone.
+    package func identifier(ofAccount account: Identifier, for client: Client) -> Identifier {
         guard client.definition.metadata.subjectType == .pairwise, let sector = SubjectIdentifiers.sector(of: client.definition) else {
-            return account.id
+            return account
         }
-        return pairwise(account.id, sector: sector)
+        return pairwise(account, sector: sector)
     }
 
     /// The same for tokens from `grant`: as it was when the grant was made (§12.2), whatever became of the client meanwhile.

@@ -119,15 +119,7 @@ extension AuthorizePages {
     }
 
     private func sessions(_ request: APIRequest) async throws(OAuthError) -> [HeldSession] {
-        var sessions: [HeldSession] = []
-        for secret in cookies.sessions(request) {
-            let found: BrowserSession?
-            do { found = try await store.browserSession(cookieHash: BrowserCookies.hash(secret), at: request.now) } catch {
-                throw OAuthError(storeError: error)
-            }
-            if let found { sessions.append(HeldSession(session: found, secret: secret)) }
-        }
-        return sessions
+        try await cookies.held(by: request, in: store)
     }
 
     private func browser(_ request: APIRequest) async throws(OAuthError) -> Browser {
@@ -137,9 +129,7 @@ extension AuthorizePages {
     /// The form, when it was made for this browser and sent from a page of ours (CK-05, CK-06).
     private func guarded(_ request: APIRequest) throws(OAuthError) -> (FormParameters, InteractionState) {
         let foreign = OAuthError(.invalidRequest, .formForeign, "This page does not belong to a sign-in that was begun here. Begin again.")
-        if let site = request.facts.headers.text("sec-fetch-site"), !["same-origin", "none"].contains(where: { $0.isSameBytes(as: site) }) {
-            throw foreign
-        }
+        guard request.isFromHere else { throw foreign }
         let form = try request.form()
         let state = try InteractionState(sealed: try form.required("interaction", bytesMax: 131_072), masterKeys, at: request.now)
         guard let browser = cookies.knownBrowser(request), let token = form["form"],
@@ -194,12 +184,7 @@ extension AuthorizePages {
         return FormPostPage(response: response).render().response(200, formTargets: [response.target.policySource])
     }
 
-    private func refused(_ error: OAuthError, _ request: APIRequest) -> ResponseFacts {
-        let status = error.code == .temporarilyUnavailable ? 503 : error.code == .serverError ? 500 : 400
-        var response = ErrorPage(error: error, traceID: request.traceID).render().response(status)
-        if status == 503 { response.headers.append(("retry-after", "1")) }
-        return response
-    }
+    private func refused(_ error: OAuthError, _ request: APIRequest) -> ResponseFacts { ErrorPage.response(error, request) }
 }
 
 extension APIRequest {

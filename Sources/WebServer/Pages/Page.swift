@@ -41,6 +41,10 @@ struct Page: Sendable {
     var content: HTML
     /// Whether it runs the one script that sends a form by itself.
     var sendsForm = false
+    /// The origins that it shows in frames.
+    var frameSources: [String] = []
+    /// Where the browser goes by itself, after so many seconds.
+    var goesOn: (afterSeconds: Int, location: String)?
 
     static let stylePath = "/assets/gatehouse.css"
     static let scriptPath = "/assets/form-post.js"
@@ -48,6 +52,7 @@ struct Page: Sendable {
     /// - Parameter formTargets: Where its forms may lead, beside here: browsers also check where a form is redirected to.
     func response(_ status: Int, formTargets: [String] = [], headers: [(name: String, value: String)] = []) -> ResponseFacts {
         let script: HTML = sendsForm ? "<script src=\"\(Page.scriptPath)\" defer></script>" : ""
+        let onward: HTML = goesOn.map { "\n<meta http-equiv=\"refresh\" content=\"\(String($0.afterSeconds));url=\($0.location)\">" } ?? ""
         let html: HTML = """
             <!doctype html>
             <html lang="en">
@@ -55,7 +60,7 @@ struct Page: Sendable {
             <meta charset="utf-8">
             <meta name="viewport" content="width=device-width, initial-scale=1">
             <meta name="color-scheme" content="light dark">
-            <title>\(title)</title>
+            <title>\(title)</title>\(onward)
             <link rel="stylesheet" href="\(Page.stylePath)">\(script)
             </head>
             <body>
@@ -70,6 +75,7 @@ struct Page: Sendable {
         let policy =
             "default-src 'none'; style-src 'self'; img-src 'self'; form-action \(targets); frame-ancestors 'none'; base-uri 'none'"
             + (sendsForm ? "; script-src 'self'" : "")
+            + (frameSources.isEmpty ? "" : "; frame-src " + frameSources.joined(separator: " "))
         return ResponseFacts(
             status: status,
             headers: [("content-type", "text/html; charset=utf-8"), ("content-security-policy", policy)] + Page.guards + headers,

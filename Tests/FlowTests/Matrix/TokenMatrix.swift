@@ -83,7 +83,9 @@ struct Forgery: Sendable {
             Forgery("bound to a certificate", takenBy: [.introspect, .introspectOwn]) {
                 $0.claims["cnf"] = .object(JSONObject([("x5t#S256", .string("NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"))]))
             },
-            Forgery("bound to what is not known here", takenBy: [.introspect, .introspectOwn]) { $0.claims["cnf"] = .object(JSONObject([("kid", .string("k"))])) },
+            Forgery("bound to what is not known here", takenBy: [.introspect, .introspectOwn]) {
+                $0.claims["cnf"] = .object(JSONObject([("kid", .string("k"))]))
+            },
             // Whoever finds one cannot end its session with it.
             Forgery("bound to a key, expired") {
                 $0.claims["cnf"] = .object(JSONObject([("jkt", .string("NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"))]))
