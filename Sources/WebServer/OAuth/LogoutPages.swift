@@ -22,10 +22,12 @@ package struct LogoutPages: Sendable {
 
     package var endpoints: [Endpoint] {
         [
-            Endpoint("GET", ServerMetadata.Path.endSession) { (request) throws(APIError) in await begin(request) },
-            Endpoint("POST", ServerMetadata.Path.endSession) { (request) throws(APIError) in await beginByForm(request) },
-            Endpoint("GET", LogoutPages.resumePath) { (request) throws(APIError) in await resume(request) },
-            Endpoint("POST", LogoutPages.confirmPath) { (request) throws(APIError) in await confirm(request) },
+            Endpoint("GET", ServerMetadata.Path.endSession, isPage: true) { (request) throws(APIError) in await begin(request) },
+            Endpoint("POST", ServerMetadata.Path.endSession, reads: .form, isPage: true) { (request) throws(APIError) in
+                await beginByForm(request)
+            },
+            Endpoint("GET", LogoutPages.resumePath, isPage: true) { (request) throws(APIError) in await resume(request) },
+            Endpoint("POST", LogoutPages.confirmPath, reads: .form, isPage: true) { (request) throws(APIError) in await confirm(request) },
         ]
     }
 

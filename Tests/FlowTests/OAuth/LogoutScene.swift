@@ -20,7 +20,8 @@ extension TestNode {
               - {username: bob, password: correct-horse-battery, roles: [customer]}
             clients:
               - {id: web, public: true, client_name: "The <Web>", first_party: true, grants: [authorization_code, refresh_token],
-                 redirect_uris: ["http://127.0.0.1:9000/callback"], scopes: [openid, profile, offline_access, "orders:read"],
+                 redirect_uris: ["http://127.0.0.1:9000/callback", "https://web.example.com/cb", "https://web.example.com:8443/cb"],
+                 scopes: [openid, profile, offline_access, "orders:read"],
                  post_logout_redirect_uris: ["http://127.0.0.1:9000/bye", "http://127.0.0.1:9000/bye?x=1"]\(web.isEmpty ? "" : ", ")\(web)}
               - {id: shop, secret: 0123456789abcdef0123456789abcdef, first_party: true, grants: [authorization_code, refresh_token],
                  redirect_uris: ["https://shop.example.com/cb"], scopes: [openid, "orders:read"],
