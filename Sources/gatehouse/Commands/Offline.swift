@@ -2,6 +2,7 @@ import Accounts
 import AuthCore
 import Gateway
 import Glibc
+import OAuthServer
 import Outbound
 import Settings
 import Store
@@ -64,6 +65,9 @@ enum VerdictCommand {
         case "jws": return VerdictJWS.answer
         case "json": return VerdictJSON.answer
         case "dpop": return VerdictDPoP.answer
+        case "redirect": return VerdictRedirect.answer
+        case "form": return VerdictForm.answer
+        case "basic": return VerdictBasic.answer
         case "identifier": return VerdictIdentifier.answer
         case "password": return VerdictPassword.answer
         case "address":
@@ -83,7 +87,10 @@ enum VerdictCommand {
                 let verdict = RouteVerdict(table)
                 return { verdict.answer($0) }
             }
-        case let kind: throw UsageError("the kinds are token, jws, json, dpop, route, identifier, password, address; \"\(kind ?? "")\" is none")
+        case let kind:
+            throw UsageError(
+                "the kinds are token, jws, json, dpop, redirect, form, basic, route, identifier, password, address; \"\(kind ?? "")\" is none"
+            )
         }
     }
 }

@@ -12,7 +12,8 @@ package struct AuthorizationDetailsStep: AuthorizeStep {
 
     package func apply(_ parameters: FormParameters, to request: inout AuthorizationRequest) throws(OAuthError) {
         guard let text = try parameters.optional("authorization_details", bytesMax: AuthorizationDetailsStep.bytesMax) else { return }
-        guard let elements = (try? JSONReader.read(text))?.array, (1...AuthorizationDetailsStep.countMax).contains(elements.count) else {  // said here
+        // What is no JSON is said below.
+        guard let elements = (try? JSONReader.read(text))?.array, (1...AuthorizationDetailsStep.countMax).contains(elements.count) else {
             throw OAuthError(
                 .invalidAuthorizationDetails, .detailsMalformed,
                 "authorization_details is no JSON array of 1 to \(AuthorizationDetailsStep.countMax) objects (RFC 9396 §2).")
