@@ -126,7 +126,7 @@ let package = Package(
                 "gatehouse", "AuthCore", "Settings", "Store", "StoreSQL", "StoreSQLite", "HTTPEdge", "TokenKeys", "TokenVerification",
                 "WebServer", "Accounts", "Gateway", "GatehouseClient", "OAuthServer", "Outbound", "ProxyServer", "StorePostgres",
                 "TestSupport",
-                "PostgresServer", nioCore, nioPosix,
+                "PostgresServer", nioCore, nioPosix, crypto,
             ]),
         tests("ProgramTests", ["AuthCore", "gatehouse", "TestSupport", "PostgresServer"]),
     ]

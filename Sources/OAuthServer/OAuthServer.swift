@@ -115,9 +115,9 @@ package struct OAuthServer: Sendable {
         metadata.list("id_token_signing_alg_values_supported", tokenAlgorithms)
         for endpoint in ["token", "introspection", "revocation"] {
             metadata.list("\(endpoint)_endpoint_auth_methods_supported", ClientAuthentication.methods.map(\.rawValue))
+            metadata.list("\(endpoint)_endpoint_auth_signing_alg_values_supported", ClientFields.signatures + ["HS256"])
         }
         metadata.list("dpop_signing_alg_values_supported", DPoPProof.algorithms.map(\.rawValue))
-        metadata.list("token_endpoint_auth_signing_alg_values_supported", ClientFields.signatures)
         metadata.flag("tls_client_certificate_bound_access_tokens", true)
         metadata.list("code_challenge_methods_supported", CodeChallengeStep.methods)
         metadata.list("prompt_values_supported", Prompt.allCases.map(\.rawValue))

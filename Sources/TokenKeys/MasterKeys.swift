@@ -10,6 +10,8 @@ package struct MasterKeys: Sendable {
         case grants = "grants"
         case grantTags = "grant tags"
         case clientSecrets = "client secrets"
+        /// Those that must be known themselves, because the client signs with them.
+        case sealedClientSecrets = "sealed client secrets"
         case storeCheck = "store check"
         /// What browsers carry from step to step of an authorization.
         case interactions = "interactions"

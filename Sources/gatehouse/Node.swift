@@ -208,7 +208,7 @@ final class Node: Sendable {
             ))
         let clients = ClientAuthentication(
             store: store, secrets: clientSecrets,
-            assertions: ClientAssertions(keys: clientKeys, store: store, issuer: issuerID))
+            assertions: ClientAssertions(keys: clientKeys, store: store, issuer: issuerID, secrets: clientSecrets))
         firstParty = FirstPartyTokens(store: store, clients: clients, refreshTokens: refreshTokens)
         oauth = OAuthServer(
             OAuthServer.Parts(

@@ -68,7 +68,9 @@ struct ResourceLoader: Sendable {
         var request = ApplyRequest(
             wanted: document, prune: prune, passwordHashes: [:], secretHashes: [:], canonicalNames: [:], digest: digest
         )
-        for client in document.clients { if let secret = client.secret { request.secretHashes[client.id] = secrets.hash(secret) } }
+        for client in document.clients {
+            if let secret = client.secret { request.secretHashes[client.id] = secrets.kept(secret, of: client) }
+        }
         for user in document.users {
             let names: AccountNames
             do { names = try AccountNames(username: user.username, email: user.email) } catch {

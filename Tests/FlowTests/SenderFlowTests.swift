@@ -5,27 +5,44 @@ import TokenVerification
 @testable import TokenKeys
 @testable import gatehouse
 
-/// A client with a key of its own, which makes proofs (RFC 9449 §4).
+/// A client with a key of its own, which makes proofs (RFC 9449 §4) and signs what it says.
 struct ProvingClient: Sendable {
     private let key: PrivateKey
     private let verification: VerificationKey
+    private let algorithm: SignatureAlgorithm
 
-    init() throws {
-        key = try PrivateKey(generating: .es256)
+    init(_ algorithm: SignatureAlgorithm = .es256) throws {
+        self.algorithm = algorithm
+        key = try PrivateKey(generating: algorithm)
         verification = try key.verificationKey(id: "device")
     }
 
     var jkt: String { verification.thumbprint }
 
+    /// Its public keys, as a client registers them.
+    var jwks: String {
+        var jwk = verification.publicJWK
+        jwk["kid"] = .string("device")
+        jwk["use"] = .string("sig")
+        jwk["alg"] = .string(algorithm.rawValue)
+        return String(decoding: JSONValue.object(JSONObject([("keys", .array([.object(jwk)]))])).encoded, as: UTF8.self)
+    }
+
+    /// - Parameter token: The access token that it comes with; nothing for a proof to the token endpoint.
     func proof(
-        _ method: String, _ url: String, token: String, nonce: String? = nil, id: String, at now: Instant
+        _ method: String, _ url: String, token: String? = nil, nonce: String? = nil, id: String, at now: Instant
     ) throws -> String {
         var claims = JSONObject([
             ("jti", .string(id)), ("htm", .string(method)), ("htu", .string(url)), ("iat", .number(JSONNumber(now.seconds))),
-            ("ath", .string(Base64URL.encode(TokenHash(of: token.utf8).bytes))),
         ])
+        if let token { claims["ath"] = .string(Base64URL.encode(TokenHash(of: token.utf8).bytes)) }
         if let nonce { claims["nonce"] = .string(nonce) }
-        let header = JSONObject([("typ", .string("dpop+jwt")), ("alg", .string("ES256")), ("jwk", .object(verification.publicJWK))])
+        return try signed(claims, header: [("typ", .string("dpop+jwt")), ("jwk", .object(verification.publicJWK))])
+    }
+
+    /// - Parameter header: Beside `alg`.
+    func signed(_ claims: JSONObject, header: [(String, JSONValue)] = [("kid", .string("device"))]) throws -> String {
+        let header = JSONObject([("alg", .string(algorithm.rawValue))] + header)
         let input = [header, claims].map { Base64URL.encode(JSONValue.object($0).encoded) }.joined(separator: ".")
         return input + "." + Base64URL.encode(try key.signature(for: Array(input.utf8)))
     }

@@ -2,7 +2,7 @@ package import AuthCore
 package import Store
 internal import TokenVerification
 
-/// Client assertions (RFC 7523 §2.2, OpenID Connect Core §9): `private_key_jwt`, and the token of a workload in the place of one.
+/// Client assertions (RFC 7523 §2.2, OpenID Connect Core §9): `private_key_jwt`, `client_secret_jwt`, and the token of a workload in the place of one.
 package struct ClientAssertions: Sendable {
     package static let type = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
     /// How long an assertion may live; its `jti` is remembered until then.
@@ -11,8 +11,10 @@ package struct ClientAssertions: Sendable {
     private let keys: ClientKeys
     private let store: any SpentStore
     private let issuer: Identifier
+    private let secrets: ClientSecrets
 
-    package init(keys: ClientKeys, store: any SpentStore, issuer: Identifier) {
+    package init(keys: ClientKeys, store: any SpentStore, issuer: Identifier, secrets: ClientSecrets) {
+        self.secrets = secrets
         self.keys = keys
         self.store = store
         self.issuer = issuer
@@ -31,7 +33,12 @@ package struct ClientAssertions: Sendable {
         rules.required = [.id]
         rules.lifetimeMax = ClientAssertions.lifetimeMax
         let assertion: JWTAssertion
-        do { assertion = try await keys.verify(token, of: client, by: rules, at: now) } catch { throw ClientAssertions.refusal(error) }
+        do {
+            let usesSecret = client.definition.metadata.authenticationMethod == .secretJWT
+            assertion =
+                usesSecret
+                ? try verify(token, bySecretOf: client, rules, at: now) : try await keys.verify(token, of: client, by: rules, at: now)
+        } catch { throw ClientAssertions.refusal(error) }
         guard let id = assertion.id, let expiresAt = assertion.expiresAt else { throw ClientAssertions.refusal(.refused(.malformed)) }
         let spent = Identifier("assertion \(client.uid) \(Base64URL.encode(TokenHash(of: id.utf8).bytes))")
         let isNew: Bool
@@ -41,6 +48,22 @@ package struct ClientAssertions: Sendable {
         guard isNew else {
             throw OAuthError(.invalidClient, .assertionReplayed, "The client assertion was used before (RFC 7523 §3).")
         }
+    }
+
+    /// With any of its secrets, so that they can be rotated (OpenID Connect Core §9).
+    private func verify(
+        _ token: PresentedJWT, bySecretOf client: Client, _ rules: JWTAssertionRules, at now: Instant
+    ) throws(ClientKeysFailure) -> JWTAssertion {
+        var rules = rules
+        rules.algorithms = [.hs256]
+        var failure = ClientKeysFailure.noKeys
+        for secret in secrets.sealed(of: client) {
+            do { return try token.verified(with: .secret(secret), by: rules, at: now) } catch {
+                failure = .refused(error)
+                if error != .badSignature { throw failure }
+            }
+        }
+        throw failure
     }
 
     /// A token that the platform gives to the workload (a Kubernetes service account, say): signed by the platform, about the workload,

@@ -1,7 +1,5 @@
 package import AuthCore
-internal import Crypto
 package import Store
-package import TokenKeys
 package import TokenVerification
 
 /// What a client sent to prove itself.
@@ -14,32 +12,6 @@ package enum PresentedClient: Sendable {
     case assertion(Identifier, PresentedJWT)
 }
 
-/// Client secrets as they are kept: HMAC-SHA-256 under a subkey of the master key.
-///
-/// A client secret has 128 bits or more, so no guessing is slowed by a password hash, and every token request would pay
-/// for one (docs/decisions/0005).
-package struct ClientSecrets: Sendable {
-    private let keys: MasterKeys
-
-    package init(keys: MasterKeys) { self.keys = keys }
-
-    package func hash(_ secret: Secret<String>) -> [UInt8] { hash(secret, key: 0) }
-
-    private func hash(_ secret: Secret<String>, key: Int) -> [UInt8] {
-        Array(HMAC<SHA256>.authenticationCode(for: Array(secret.exposed.utf8), using: keys.subkey(.clientSecrets, of: key)))
-    }
-
-    /// Compares with every secret in force, in a time that does not depend on which one matches.
-    package func matches(_ secret: Secret<String>, _ hashes: [[UInt8]]) -> Bool {
-        var matches = false
-        for key in 0..<keys.count {
-            let computed = hash(secret, key: key)
-            for hash in hashes where isEqualInConstantTime(computed, hash) { matches = true }
-        }
-        return matches
-    }
-}
-
 /// Finds out which client is asking (RFC 6749 §2.3, §3.2.1).
 package struct ClientAuthentication: Sendable {
     private let store: any ClientStore
@@ -47,7 +19,9 @@ package struct ClientAuthentication: Sendable {
     private let assertions: ClientAssertions
 
     /// How clients can prove themselves here, for metadata.
-    package static let methods: [ClientAuthenticationKind] = [.none, .secretBasic, .secretPost, .privateKeyJWT, .tls, .selfSignedTLS]
+    package static let methods: [ClientAuthenticationKind] = [
+        .none, .secretBasic, .secretPost, .secretJWT, .privateKeyJWT, .tls, .selfSignedTLS,
+    ]
 
     package init(store: any ClientStore, secrets: ClientSecrets, assertions: ClientAssertions) {
         self.store = store
@@ -107,7 +81,8 @@ package struct ClientAuthentication: Sendable {
                 throw OAuthError(.invalidClient, .clientSecretWrong, ClientAuthentication.refusal)
             }
         case .assertion(_, let token):
-            (client, method) = (try known(found), .privateKeyJWT)
+            client = try known(found)
+            method = client.definition.metadata.authenticationMethod == .secretJWT ? .secretJWT : .privateKeyJWT
             guard let facts else { throw OAuthError(.invalidClient, .authenticationMethodNotAllowed, ClientAuthentication.refusal) }
             if client.isDisabled { throw OAuthError(.invalidClient, .clientDisabled, ClientAuthentication.refusal) }
             try await assertions.verify(token, of: client, path: facts.path, at: facts.now)

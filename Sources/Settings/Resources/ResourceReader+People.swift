@@ -42,6 +42,10 @@ extension ResourceReader {
             }
         } else if let method, !method.usesSecret, method != .none, let secret = fields.node("secret") {
             problem(secret.place, fields.path("secret"), "has no use beside token_endpoint_auth_method: \(method.rawValue)")
+        } else if method == .secretJWT, let secret = client.secret, secret.exposed.utf8.count < 32 {
+            problem(
+                fields.node("secret")?.place ?? fields.place, fields.path("secret"),
+                "is shorter than 32 bytes, which HS256 needs (RFC 7518 §3.2)")
         }
         grants(fields, &client)
         let redirects = list(fields, "redirect_uris", max: ResourceLimits.redirectURIsMax, URISyntax.redirectFault)

@@ -70,10 +70,10 @@ extension AdminEndpoints {
     private func rotateSecret(_ request: APIRequest) async throws(APIError) -> ResponseFacts {
         let id = Identifier(request.parameters[0])
         let secret = Secret("ghs_" + Base64URL.encode(environment.randomBytes(32)))
-        let hash = clientSecrets.hash(secret)
         let event = event(.clientChanged, request, client: id, "secret")
         let found = try await stored { () async throws(StoreError) in
-            let found = try await store.addClientSecret(id, hash: hash, event: event)
+            guard let client = try await store.client(id) else { return false }
+            let found = try await store.addClientSecret(id, hash: clientSecrets.kept(secret, of: client.definition), event: event)
             try await reload()
             return found
         }
