@@ -47,8 +47,22 @@ package struct ScopeCatalogue: Sendable {
 
     package func isResource(_ id: Identifier) -> Bool { id == ScopeCatalogue.ownResource || resources[id] != nil }
 
-    /// Whether one of these audiences asks for the account's roles in its tokens.
-    package func wantsRoles(_ audiences: [Identifier]) -> Bool { audiences.contains { resources[$0]?.wantsRoles == true } }
+    /// What the resources with these names ask for in their tokens, beside what every token says. Of two rules for one claim that of the
+    /// first resource counts.
+    package func claims(
+        _ audiences: [Identifier], of account: Account?, scope: ScopeSet
+    ) -> [(name: String, value: JSONValue)] {
+        var claims: [(name: String, value: JSONValue)] = []
+        for resource in audiences.compactMap({ resources[$0] }) {
+            for claim in resource.claims.claims(of: account, scope: scope) {
+                if !claims.contains(where: { $0.name.isSameBytes(as: claim.name) }) { claims.append(claim) }
+            }
+            if resource.wantsRoles, let account, !claims.contains(where: { $0.name.isSameBytes(as: "roles") }) {
+                claims.append(("roles", .array(account.roles.map { .string($0.text) })))
+            }
+        }
+        return claims
+    }
 
     /// Everything that the roles grant, in the order of the roles.
     package func scopes(ofRoles roles: [Identifier]) -> ScopeSet {

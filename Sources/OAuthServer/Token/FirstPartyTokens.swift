@@ -83,7 +83,7 @@ package struct FirstPartyTokens: Sendable {
                 ? access : try current.refreshed(scope: grant.scope, roles: account.roles, client: client)
             let subject = TokenSubject(
                 client: client, account: account, grant: grant, assurance: assurance, access: access,
-                includesRoles: current.catalogue.wantsRoles(access.audiences),
+                claims: current.catalogue.claims(access.audiences, of: account, scope: access.scope),
                 expiresAt: min(now + issuer.accessLifetime, session.expiresAt)
             )
             return try await issuer.issue(TokenAuthorization(subject: subject, refreshCounter: grant.rotation.current), at: now)

@@ -40,7 +40,11 @@ extension TokenIssuer {
             // The left half of the hash that goes with the algorithm: SHA-256 for all of ours but EdDSA, whose hash is SHA-512.
             $0.member("at_hash", TokenIssuer.halfHash(of: accessToken, algorithm: client.idTokenAlgorithm))
             if let account = subject.account {
-                for (name, value) in PersonClaims.of(account) where asked.contains(name) { $0.member(named: name, value) }
+                let mapped = client.definition.metadata.claims.claims(of: account, scope: subject.access.scope)
+                for (name, value) in PersonClaims.of(account) where asked.contains(name) {
+                    if !mapped.contains(where: { $0.name.isSameBytes(as: name) }) { $0.member(named: name, value) }
+                }
+                for (name, value) in mapped { $0.member(named: name, value) }
             }
         }
         let signed = try sign(json.bytes, as: .idToken, algorithm: SignatureAlgorithm(rawValue: client.idTokenAlgorithm))

@@ -112,7 +112,8 @@ package struct RefreshTokens: Sendable {
             grant, requested: scope, audiences: audiences, roles: refreshed.account.roles, client: refreshed.client)
         var subject = TokenSubject(
             client: refreshed.client, account: refreshed.account, grant: grant, assurance: refreshed.assurance, access: access,
-            includesRoles: policy.catalogue.wantsRoles(access.audiences), expiresAt: refreshed.tokenExpiresAt
+            claims: policy.catalogue.claims(access.audiences, of: refreshed.account, scope: access.scope),
+            expiresAt: refreshed.tokenExpiresAt
         )
         subject.confirmation = confirmation
         // Without nonce (OpenID Connect Core §12.2).

@@ -25,7 +25,8 @@ package struct TokenSubject: Sendable {
     package var grant: Grant?
     package var assurance: SessionAssurance?
     package var access: GrantedAccess
-    package var includesRoles: Bool
+    /// What the resources ask for beside.
+    package var claims: [(name: String, value: JSONValue)]
     /// When the access token ends: never after its session, and as the store remembers it for revocations.
     package var expiresAt: Instant
     package var confirmation: Confirmation?
@@ -35,15 +36,15 @@ package struct TokenSubject: Sendable {
     package var details: [JSONValue] = []
 
     package init(
-        client: Client, account: Account?, grant: Grant?, assurance: SessionAssurance?, access: GrantedAccess, includesRoles: Bool = false,
-        expiresAt: Instant
+        client: Client, account: Account?, grant: Grant?, assurance: SessionAssurance?, access: GrantedAccess,
+        claims: [(name: String, value: JSONValue)], expiresAt: Instant
     ) {
         self.client = client
         self.account = account
         self.grant = grant
         self.assurance = assurance
         self.access = access
-        self.includesRoles = includesRoles
+        self.claims = claims
         self.expiresAt = expiresAt
         self.details = grant?.binding?.details ?? []
     }
@@ -120,7 +121,7 @@ package struct TokenIssuer: Sendable {
                 $0.member("acr", assurance.acr)
                 $0.member("amr", assurance.amr)
             }
-            if subject.includesRoles, let account = subject.account { $0.member("roles", account.roles.map(\.text)) }
+            for (name, value) in subject.claims { $0.member(named: name, value) }
             // A grant that outlives its session is not revoked with it, and so its tokens do not name it.
             if subject.grant?.isOffline != true { $0.member("sid", subject.grant?.sessionID?.text) }
             $0.member("gid", subject.grant?.id.text)

@@ -36,6 +36,7 @@ package struct UserInfo: Sendable {
                 if isGranted || asked.contains(name) { members[name] = value }
             }
         }
+        for (name, value) in client.definition.metadata.claims.claims(of: account, scope: token.scope) { members[name] = value }
         return (client, members)
     }
 }

@@ -54,6 +54,7 @@ package enum ResourceKeys {
         ResourceKey("id", "printable ASCII, at most 255 bytes", "Needed. The audience. `gatehouse` is taken."),
         ResourceKey("scopes", "list of scopes", "The scopes that it owns. A scope belongs to one resource only."),
         ResourceKey("include_roles", "true, false", "Whether its tokens carry the account's `roles`. Default false."),
+        ResourceKey("claims", "mapping of claim to rule", "Further claims of its access tokens; see docs/guides/claims.md."),
     ]
 
     package static let route = [

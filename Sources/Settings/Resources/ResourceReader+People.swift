@@ -158,7 +158,7 @@ extension ResourceReader {
 
 extension YAMLNode {
     /// The value as JSON, by what it is to be; nothing when it is something else.
-    fileprivate func json(_ form: ClientField.Form) -> JSONValue? {
+    func json(_ form: ClientField.Form) -> JSONValue? {
         switch (form, content) {
         case (.text, .plain(let text)), (.text, .quoted(let text)): return .string(text)
         case (.flag, .plain("true")): return .bool(true)
@@ -179,7 +179,10 @@ extension YAMLNode {
     private var anyJSON: JSONValue {
         switch content {
         case .null: .null
-        case .plain(let text), .quoted(let text): .string(text)
+        case .plain("true"): .bool(true)
+        case .plain("false"): .bool(false)
+        case .plain(let text): Int64(text).map { .number(JSONNumber($0)) } ?? .string(text)
+        case .quoted(let text): .string(text)
         case .sequence(let nodes): .array(nodes.map(\.anyJSON))
         case .mapping(let members): .object(JSONObject(members.map { ($0.name, $0.value.anyJSON) }))
         }

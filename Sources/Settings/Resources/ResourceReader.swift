@@ -91,7 +91,16 @@ struct ResourceReader {
         }
         resource.scopes = ScopeSet(scopes)
         resource.wantsRoles = flag(fields, "include_roles") ?? false
+        if let node = fields.node("claims") { claims(node, fields.path("claims"), &resource) }
         if let id, declare(.resource, id, fields.path("id")) { document.resources.append(resource) }
+    }
+
+    private mutating func claims(_ node: YAMLNode, _ path: String, _ resource: inout ResourceDefinition) {
+        guard let object = node.json(.object)?.object else {
+            problem(node.place, path, "is \(node.kindName), where a mapping of claim to rule is expected")
+            return
+        }
+        do { resource.claims = try ClaimRules(object) } catch { problem(node.place, path, error.text) }
     }
 
     private mutating func roles(_ fields: ResourceFields) {

@@ -139,6 +139,17 @@ package enum ClientFields {
         flag(
             "exchange_impersonates", \.exchangeImpersonates, "Whether exchanged tokens name no actor. Default false: they say `act`.",
             isRegistrable: false),
+        ClientField(
+            name: "claims", form: .object, isRegistrable: false, values: "mapping of claim to rule",
+            documentation: "Further claims of its ID tokens and UserInfo; see docs/guides/claims.md.",
+            read: { $0.claims.written.map { .object($0) } },
+            write: { metadata, value in
+                guard let object = value.object else { return "is no mapping" }
+                do throws(ClaimRules.Fault) {
+                    metadata.claims = try ClaimRules(object)
+                    return nil
+                } catch { return error.text }
+            }),
     ]
 
     /// What clients may choose to have signed with.

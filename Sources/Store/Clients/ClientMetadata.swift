@@ -68,6 +68,8 @@ package struct ClientMetadata: Sendable, Equatable {
     package var exchangeClients: [String] = []
     /// Whether an exchanged token names this client as the actor (delegation) or hides it (impersonation).
     package var exchangeImpersonates = false
+    /// Further claims of its ID tokens and UserInfo.
+    package var claims = ClaimRules()
 
     package init() {}
 

@@ -79,6 +79,8 @@ package struct ResourceDefinition: Sendable, Equatable {
     package var scopes: ScopeSet = .none
     /// Whether its tokens carry the account's `roles`.
     package var wantsRoles = false
+    /// Further claims of its tokens.
+    package var claims = ClaimRules()
 
     package init(id: Identifier) { self.id = id }
 }

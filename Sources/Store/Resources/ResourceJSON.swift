@@ -48,13 +48,13 @@ package enum ResourceJSON {
     }
 
     package static func encode(_ resource: ResourceDefinition) -> JSONValue {
-        .object(
-            JSONObject([
-                ("id", .string(resource.id.text)),
-                ("scopes", names(resource.scopes.values)),
-                ("include_roles", .bool(resource.wantsRoles)),
-            ])
-        )
+        var object = JSONObject([
+            ("id", .string(resource.id.text)),
+            ("scopes", names(resource.scopes.values)),
+            ("include_roles", .bool(resource.wantsRoles)),
+        ])
+        object["claims"] = resource.claims.written.map { .object($0) }
+        return .object(object)
     }
 
     package static func encode(_ role: RoleDefinition) -> JSONValue {
@@ -153,10 +153,13 @@ extension ResourceJSON {
     }
 
     private static func resource(_ value: JSONValue) throws(Malformed) -> ResourceDefinition {
-        let members = try Members(value, known: ["id", "scopes", "include_roles"])
+        let members = try Members(value, known: ["id", "scopes", "include_roles", "claims"])
         var resource = ResourceDefinition(id: Identifier(try members.text("id")))
         resource.scopes = ScopeSet(try members.identifiers("scopes"))
         resource.wantsRoles = try members.flag("include_roles")
+        if let claims = members.object["claims"]?.object {
+            do { resource.claims = try ClaimRules(claims) } catch { throw Malformed() }
+        }
         return resource
     }
 

@@ -4,6 +4,9 @@ import Testing
 extension FaultyText {
     static let clientMembers: [FaultyText] = [
         .init(
+            #"clients: [{id: a, public: true, grants: [login], claims: {sub: {value: root}}}]"#,
+            #"resources.yaml:1:58: clients[0].claims: names sub, which no rule may write"#),
+        .init(
             #"clients: [{id: a, public: true, grants: [login], workload_issuer: 'http://a.example'}]"#,
             #"resources.yaml:1:67: clients[0].workload_issuer: is http on a host that is not loopback"#),
         .init(

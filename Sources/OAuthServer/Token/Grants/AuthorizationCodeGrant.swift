@@ -76,7 +76,8 @@ package struct AuthorizationCodeGrant: TokenGrant {
             grant, requested: nil, audiences: request.resources, roles: redeemed.account.roles, client: client)
         var subject = TokenSubject(
             client: client, account: redeemed.account, grant: grant, assurance: redeemed.assurance, access: access,
-            includesRoles: policy.catalogue.wantsRoles(access.audiences), expiresAt: redeemed.tokenExpiresAt)
+            claims: policy.catalogue.claims(access.audiences, of: redeemed.account, scope: access.scope), expiresAt: redeemed.tokenExpiresAt
+        )
         subject.confirmation = confirmation
         let binding = grant.binding
         let idToken =

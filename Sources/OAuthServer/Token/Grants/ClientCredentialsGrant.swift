@@ -27,10 +27,11 @@ package struct ClientCredentialsGrant: TokenGrant {
         guard context.client.isProved else {
             throw OAuthError(.unauthorizedClient, .grantNotAllowed, "A public client cannot use this grant_type (RFC 6749 §4.4).")
         }
-        let access = try await policies.policy(atLeast: 0).grant(
-            requested: request.scope, audiences: request.resources, toItself: context.client.client)
+        let policy = try await policies.policy(atLeast: 0)
+        let access = try policy.grant(requested: request.scope, audiences: request.resources, toItself: context.client.client)
         var subject = TokenSubject(
-            client: context.client.client, account: nil, grant: nil, assurance: nil, access: access, expiresAt: context.now + lifetime)
+            client: context.client.client, account: nil, grant: nil, assurance: nil, access: access,
+            claims: policy.catalogue.claims(access.audiences, of: nil, scope: access.scope), expiresAt: context.now + lifetime)
         subject.confirmation = context.confirmation
         return TokenAuthorization(subject: subject)
     }
