@@ -6,6 +6,7 @@ internal import Synchronization
 /// The clients in memory, for endpoints that must not wait for the store. Replaced whole after each change.
 package final class ClientDirectory: Sendable {
     private let clients = Mutex<[Identifier: Client]>([:])
+    private let origins = Mutex<Set<Identifier>>([])
     private let secrets: ClientSecrets
 
     package init(secrets: ClientSecrets) { self.secrets = secrets }
@@ -13,7 +14,13 @@ package final class ClientDirectory: Sendable {
     package func replace(_ clients: [Client]) {
         let byID = Dictionary(clients.map { ($0.id, $0) }) { first, _ in first }
         self.clients.withLock { $0 = byID }
+        let browsers = clients.filter { $0.definition.isPublic && !$0.isDisabled }
+        let origins = Set(browsers.flatMap(\.definition.redirectURIs).map { Identifier(RedirectTarget.policySource(of: $0)) })
+        self.origins.withLock { $0 = origins }
     }
+
+    /// Whether a public client in force has a redirect URI on this origin.
+    package func isOrigin(_ origin: Identifier) -> Bool { origins.withLock { $0.contains(origin) } }
 
     /// Whether these are the credentials of a confidential client in force.
     package func isProved(_ credentials: BasicCredentials) -> Bool { proved(credentials) != nil }

@@ -10,6 +10,8 @@ package struct Endpoint: Sendable {
     package let reads: BodyForm
     /// Whether people see its answers, in a browser, rather than programs: then a refusal is a page.
     package let isPage: Bool
+    /// Whether pages of clients' origins may call it and read its answers.
+    package let isShared: Bool
     /// The largest body, in bytes.
     package let bodyMax: Int
     let segments: [String]
@@ -26,13 +28,15 @@ package struct Endpoint: Sendable {
 
     /// - Parameter reads: Unless said otherwise, POST and PATCH read JSON.
     package init(
-        _ method: String, _ path: String, reads: BodyForm? = nil, isPage: Bool = false, bodyMax: Int = 65_536,
+        _ method: String, _ path: String, reads: BodyForm? = nil, isPage: Bool = false, isShared: Bool = false,
+        bodyMax: Int = 65_536,
         handle: @escaping @Sendable (APIRequest) async throws(APIError) -> ResponseFacts
     ) {
         self.method = method
         self.path = path
         self.reads = reads ?? (method == "POST" || method == "PATCH" ? .json : .nothing)
         self.isPage = isPage
+        self.isShared = isShared
         self.bodyMax = bodyMax
         self.segments = path.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).map {
             String(decoding: $0, as: UTF8.self)
@@ -57,6 +61,12 @@ package struct EndpointTable: Sendable {
         case found(Endpoint, parameters: [String])
         case notFound
         case methodNotAllowed(allow: String)
+    }
+
+    /// The methods that a fixed path takes from pages of other origins.
+    func sharedMethods(_ request: RequestFacts) -> [String] {
+        guard request.path.count <= 1_024, let path = String(validating: request.path, as: UTF8.self) else { return [] }
+        return (fixed[Identifier(path)] ?? []).filter(\.isShared).map(\.method)
     }
 
     package func match(_ request: RequestFacts) -> Match {
@@ -113,16 +123,19 @@ package struct API: Sendable {
     package let table: EndpointTable
     private let environment: Environment
     private let trustedProxies: [AddressRange]
+    private let crossOrigin: CrossOrigin
     private let log: Log
     private let observe: @Sendable (_ endpoint: String, _ status: Int, _ reason: String?) -> Void
 
     package init(
-        _ endpoints: [Endpoint], environment: Environment, trustedProxies: [AddressRange] = [], log: Log,
+        _ endpoints: [Endpoint], environment: Environment, trustedProxies: [AddressRange] = [],
+        crossOrigin: CrossOrigin = CrossOrigin { _ in false }, log: Log,
         observe: @escaping @Sendable (_ endpoint: String, _ status: Int, _ reason: String?) -> Void
     ) {
         self.table = EndpointTable(endpoints)
         self.environment = environment
         self.trustedProxies = trustedProxies
+        self.crossOrigin = crossOrigin
         self.log = log
         self.observe = observe
     }
@@ -133,6 +146,17 @@ package struct API: Sendable {
     }
 
     package func respond(to facts: RequestFacts, body: [UInt8]) async -> ResponseFacts {
+        let shared = table.sharedMethods(facts)
+        if let answer = crossOrigin.preflight(facts, methods: shared) {
+            observe("OPTIONS", answer.status, nil)
+            return answer
+        }
+        var response = await answer(facts, body)
+        if shared.contains(facts.method) { response.headers += crossOrigin.headers(facts) }
+        return response
+    }
+
+    private func answer(_ facts: RequestFacts, _ body: [UInt8]) async -> ResponseFacts {
         let traceID = TraceID(environment).description
         let client = ClientAddress.resolve(peer: facts.peer, headers: facts.headers, trusted: trustedProxies)
         let name: String

@@ -46,7 +46,8 @@ struct Shells {
                 RefreshEndpoint(tokens: node.firstParty, log: log).endpoint, OpenAPIEndpoint.endpoint,
             ] + OAuthEndpoints(server: node.oauth, own: own, log: log).endpoints + Shells.pages(node) + AssetEndpoints.endpoints
                 + sessions.endpoints + AuthListener.hotRows(validate, keyDocument) + [events.row],
-            environment: environment, trustedProxies: node.settings.trustedProxies, log: log, observe: observe
+            environment: environment, trustedProxies: node.settings.trustedProxies,
+            crossOrigin: CrossOrigin { [clients = node.clients] in clients.isOrigin($0) }, log: log, observe: observe
         )
         let forwardAuth = ForwardAuthShell(node: node)
         auth = AuthListener(

@@ -39,7 +39,8 @@ package struct RedirectTarget: Sendable {
     /// The origin, or the scheme of an app's own, as a source of a Content-Security-Policy.
     package var policySource: String { RedirectTarget.policySource(of: uri) }
 
-    static func policySource(of uri: String) -> String {
+    /// The same of any redirect URI; of `http` and `https` it is the origin as browsers write it.
+    package static func policySource(of uri: String) -> String {
         guard let rest = uri.dropping(prefix: "https://") ?? uri.dropping(prefix: "http://") else {
             return String(Substring(uri.utf8.prefix { $0 != UInt8(ascii: ":") })) + ":"
         }

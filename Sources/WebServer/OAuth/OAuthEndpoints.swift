@@ -17,13 +17,21 @@ package struct OAuthEndpoints: Sendable {
 
     package var endpoints: [Endpoint] {
         [
-            Endpoint("POST", ServerMetadata.Path.token, reads: .form) { (request) throws(APIError) in try await token(request) },
-            Endpoint("POST", ServerMetadata.Path.pushedRequests, reads: .form) { (request) throws(APIError) in try await push(request) },
+            Endpoint("POST", ServerMetadata.Path.token, reads: .form, isShared: true) { (request) throws(APIError) in
+                try await token(request)
+            },
+            Endpoint("POST", ServerMetadata.Path.pushedRequests, reads: .form, isShared: true) { (request) throws(APIError) in
+                try await push(request)
+            },
             Endpoint("POST", ServerMetadata.Path.introspection, reads: .form) { (request) throws(APIError) in try await introspect(request)
             },
-            Endpoint("POST", ServerMetadata.Path.revocation, reads: .form) { (request) throws(APIError) in try await revoke(request) },
-            Endpoint("GET", ServerMetadata.Path.userinfo) { (request) throws(APIError) in try await userInfo(request) },
-            Endpoint("POST", ServerMetadata.Path.userinfo, reads: .nothing) { (request) throws(APIError) in try await userInfo(request) },
+            Endpoint("POST", ServerMetadata.Path.revocation, reads: .form, isShared: true) { (request) throws(APIError) in
+                try await revoke(request)
+            },
+            Endpoint("GET", ServerMetadata.Path.userinfo, isShared: true) { (request) throws(APIError) in try await userInfo(request) },
+            Endpoint("POST", ServerMetadata.Path.userinfo, reads: .nothing, isShared: true) { (request) throws(APIError) in
+                try await userInfo(request)
+            },
             Endpoint("GET", "/.well-known/openid-configuration") { (request) throws(APIError) in try await metadata() },
             Endpoint("GET", "/.well-known/oauth-authorization-server") { (request) throws(APIError) in try await metadata() },
         ]
