@@ -9,6 +9,7 @@ import socket
 import subprocess
 import urllib.parse
 
+import joserfc.jwk
 import jwt
 import requests
 
@@ -20,6 +21,11 @@ CONFIG = os.environ.get("QUICKSTART_CONFIG", "")
 LIBRARIES = ["authlib", "requests-oauthlib", "idpyoidc", "oic"]
 METHODS = ["none", "client_secret_basic", "client_secret_post"]
 ALGORITHMS = ["RS256", "ES256", "EdDSA"]
+ENCRYPTION_KEYS = {
+    "RSA-OAEP-256": joserfc.jwk.RSAKey.generate_key(2048),
+    "ECDH-ES": joserfc.jwk.ECKey.generate_key("P-256"),
+    "ECDH-ES+A256KW": joserfc.jwk.ECKey.generate_key("P-256"),
+}
 CALLBACK = "http://127.0.0.1:9100/callback"
 SECRET = "f3a9c1d07b5e48629a1f0c7d3e6b8254"
 # RFC 6749 §2.3.1 has it form-encoded in the Basic header, which changes each of these characters. Many clients do not.
@@ -54,6 +60,12 @@ CLIENTS = {
     for one in [
         *[client(f"{library}-{method}", method) for library in LIBRARIES for method in METHODS],
         *[client(f"signed-{name}", "client_secret_post", id_token_signed_response_alg=name) for name in ALGORITHMS],
+        *[
+            client(
+                f"encrypted-{name}", "client_secret_post", id_token_encrypted_response_alg=name, userinfo_encrypted_response_alg=name,
+                jwks={"keys": [{**key.as_dict(private=False), "use": "enc", "alg": name, "kid": name}]})
+            for name, key in ENCRYPTION_KEYS.items()
+        ],
         client("apache", "client_secret_basic", f"http://localhost:{PORTS['apache']}/site/callback"),
         client("bao", "client_secret_basic", f"http://localhost:{PORTS['bao']}/v1/auth/oidc/oidc/callback"),
         client("authlib-nonce", "client_secret_basic"),

@@ -1,6 +1,7 @@
 """ID tokens and access tokens of the code flow, checked with the keys of the JWKS by PyJWT and joserfc, in each algorithm."""
 
 import joserfc.errors
+import joserfc.jwe
 import joserfc.jwk
 import joserfc.jwt
 import jwt
@@ -79,3 +80,27 @@ def test_the_answer_can_come_as_a_form(clients):
     assert set(fields) == {"code", "state", "iss"}
     assert fields["state"] == asked["state"]
     assert oauth.redeem(client, fields["code"], verifier).status_code == 200
+
+
+@pytest.mark.parametrize("algorithm", oauth.ENCRYPTION_KEYS)
+def test_id_tokens_are_encrypted_to_the_clients_key(clients, algorithm):
+    client = clients[f"encrypted-{algorithm}"]
+    tokens, nonce = sign_in(client)
+    userinfo = requests.get(
+        oauth.discover()["userinfo_endpoint"], headers={"authorization": f"Bearer {tokens['access_token']}"}, timeout=10)
+    assert userinfo.headers["content-type"] == "application/jwt"
+    for sealed in (tokens["id_token"], userinfo.text):
+        opened = joserfc.jwe.decrypt_compact(sealed, oauth.ENCRYPTION_KEYS[algorithm], algorithms=[algorithm, "A128CBC-HS256"])
+        assert opened.headers()["cty"] == "JWT"
+        signed = opened.plaintext.decode()
+        # A signed JWT inside: nobody else could have made it for this client.
+        keys = joserfc.jwk.KeySet.import_key_set(requests.get(oauth.discover()["jwks_uri"], timeout=10).json())
+        claims = joserfc.jwt.decode(signed, keys, algorithms=["RS256"]).claims
+        assert claims["aud"] == client["id"] and claims["iss"] == oauth.AUTH
+        other = joserfc.jwk.RSAKey.generate_key(2048) if algorithm.startswith("RSA") else joserfc.jwk.ECKey.generate_key("P-256")
+        with pytest.raises(Exception):
+            joserfc.jwe.decrypt_compact(sealed, other, algorithms=[algorithm, "A128CBC-HS256"])
+    oauth.verify_id_token(
+        joserfc.jwe.decrypt_compact(
+            tokens["id_token"], oauth.ENCRYPTION_KEYS[algorithm], algorithms=[algorithm, "A128CBC-HS256"]).plaintext.decode(),
+        client["id"], nonce, tokens["access_token"], "RS256")
