@@ -37,6 +37,9 @@ package struct ClientPolicy: Sendable {
     /// out (RFC 6749 §3.1.2.3).
     package var needsRedirectURI: Bool { profile == .fapi20 }
 
+    /// Whether it must say which resource its tokens are for (Model Context Protocol, Authorization: Resource Parameter Implementation).
+    package var needsResource: Bool { profile == .mcp }
+
     /// Whether a refresh token is used up by its use. Those of confidential clients that prove a key are not, where the profile forbids it
     /// (FAPI 2.0 Security Profile §5.3.2.1); those of public clients always.
     package func rotates(isSenderConstrained: Bool) -> Bool {

@@ -144,7 +144,7 @@ struct CodeFlowTests {
             ([("code_challenge", ""), ("code_challenge_method", "")], "invalid_request"),
             ([("code_challenge_method", "plain")], "invalid_request"),
             ([("code_challenge_method", "")], "invalid_request"), ([("code_challenge", "short")], "invalid_request"),
-            ([("scope", "openid nothing")], "invalid_scope"), ([("resource", "nowhere")], "invalid_target"),
+            ([("scope", "orders:read nothing")], "invalid_scope"), ([("resource", "nowhere")], "invalid_target"),
             ([("prompt", "none login")], "invalid_request"), ([("prompt", "none")], "login_required"),
             ([("max_age", "x")], "invalid_request"),
             ([("request", "e30.e30.")], "request_not_supported"), ([("registration", "{}")], "registration_not_supported"),

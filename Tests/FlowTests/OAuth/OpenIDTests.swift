@@ -100,6 +100,14 @@ struct OpenIDTests {
         #expect(await browser.get(web.request([("claims", essential)])).told["error"] == "unmet_authentication_requirements")
     }
 
+    @Test("§3.1.2.1: a scope that is not known here is passed over beside openid, and never granted (AZ-26)")
+    func unknownScope() async throws {
+        let test = try await TestNode.oauth()
+        let answer = try await idToken(TestBrowser(test), web, [("scope", "orders:read address openid nothing phone")]).answer
+        #expect(answer.text("scope") == "openid orders:read" || answer.text("scope") == "orders:read openid")
+        #expect(try answer.claims()["scope"]?.string == answer.text("scope"))
+    }
+
     @Test("§5.5: claims that were asked for one by one come where they were asked for")
     func claims() async throws {
         let test = try await TestNode.oauth()
@@ -296,6 +304,22 @@ struct ProfileTests {
                 ("client_assertion", try client.signed(assertion)),
             ])
         #expect(bare.error == "invalid_dpop_proof")
+    }
+
+    @Test("Model Context Protocol: a client of the profile names the resource, and its token is for that alone")
+    func mcp() async throws {
+        let test = try await TestNode.proving(
+            try ProvingClient(),
+            """
+              - {id: agent, public: true, first_party: true, profile: mcp, grants: [authorization_code], scopes: ["orders:read"],
+                 redirect_uris: ["http://127.0.0.1:9000/callback"]}
+            """)
+        let agent = TestClient(id: "agent")
+        #expect(await TestBrowser(test).get(agent.request([("scope", "orders:read")])).told["error"] == "invalid_target")
+        let browser = TestBrowser(test)
+        let seen = await browser.signIn(await browser.get(agent.request([("scope", "orders:read"), ("resource", "orders")])))
+        let answer = await agent.exchange(try #require(try seen.parameters()["code"]), test)
+        #expect(try answer.claims()["aud"]?.string == "orders")
     }
 
     @Test("§5.3.2.1: such a client authenticates with a key alone; nothing of RFC 9700 is loosened by anything but the profile legacy")

@@ -15,7 +15,15 @@ package struct ScopeStep: AuthorizeStep {
         for resource in request.resources where !catalogue.isResource(resource) {
             throw OAuthError(.invalidTarget, .audienceUnknown, "The resource \"\(resource)\" does not exist.")
         }
-        guard let scope = request.scope else { return }
+        if request.client.policy.needsResource, request.resources.isEmpty {
+            throw OAuthError(.invalidTarget, .audienceUnknown, "This client must say which resource it means (RFC 8707 §2).")
+        }
+        guard var scope = request.scope else { return }
+        if scope.contains("openid") {
+            // Passed over, and missing in what was granted (OpenID Connect Core §3.1.2.1).
+            scope = ScopeSet(scope.values.filter { catalogue.isKnown($0) })
+            request.scope = scope
+        }
         for name in scope where !catalogue.isKnown(name) {
             throw OAuthError(.invalidScope, .scopeUnknown, "The scope \"\(name)\" does not exist.")
         }
