@@ -48,13 +48,18 @@ package enum ResourceJSON {
     }
 
     package static func encode(_ resource: ResourceDefinition) -> JSONValue {
-        .object(
-            JSONObject([
-                ("id", .string(resource.id.text)),
-                ("scopes", names(resource.scopes.values)),
-                ("include_roles", .bool(resource.wantsRoles)),
-            ])
-        )
+        var object = JSONObject([
+            ("id", .string(resource.id.text)),
+            ("scopes", names(resource.scopes.values)),
+            ("include_roles", .bool(resource.wantsRoles)),
+        ])
+        // Only what is there, so that what an earlier release stored is the same still.
+        object["name"] = resource.name.map { .string($0) }
+        if !resource.scopeDescriptions.isEmpty {
+            let described = resource.scopeDescriptions.sorted { $0.key < $1.key }
+            object["scope_descriptions"] = .object(JSONObject(described.map { ($0.key.text, .string($0.value)) }))
+        }
+        return .object(object)
     }
 
     package static func encode(_ role: RoleDefinition) -> JSONValue {
@@ -153,10 +158,18 @@ extension ResourceJSON {
     }
 
     private static func resource(_ value: JSONValue) throws(Malformed) -> ResourceDefinition {
-        let members = try Members(value, known: ["id", "scopes", "include_roles"])
+        let members = try Members(value, known: ["id", "name", "scopes", "scope_descriptions", "include_roles"])
         var resource = ResourceDefinition(id: Identifier(try members.text("id")))
         resource.scopes = ScopeSet(try members.identifiers("scopes"))
         resource.wantsRoles = try members.flag("include_roles")
+        resource.name = try members.optionalText("name")
+        if let described = members.object["scope_descriptions"] {
+            guard let described = described.object else { throw Malformed() }
+            for (scope, text) in described {
+                guard let text = text.string else { throw Malformed() }
+                resource.scopeDescriptions[Identifier(scope)] = text
+            }
+        }
         return resource
     }
 
