@@ -60,7 +60,8 @@ package struct EndpointTable: Sendable {
     package enum Match: Sendable {
         case found(Endpoint, parameters: [String])
         case notFound
-        case methodNotAllowed(allow: String)
+        /// - Parameter isPage: Whether a browser was sent there.
+        case methodNotAllowed(allow: String, isPage: Bool)
     }
 
     /// The methods that a fixed path takes from pages of other origins.
@@ -82,7 +83,8 @@ package struct EndpointTable: Sendable {
         if let (endpoint, parameters) = candidates.first(where: { $0.0.method.isSameBytes(as: method) }) {
             return .found(endpoint, parameters: parameters)
         }
-        return .methodNotAllowed(allow: candidates.map(\.0.method).sorted().joined(separator: ", "))
+        return .methodNotAllowed(
+            allow: candidates.map(\.0.method).sorted().joined(separator: ", "), isPage: candidates.allSatisfy(\.0.isPage))
     }
 
     private static func parameters(of path: ArraySlice<UInt8>, _ pattern: [String]) -> [String]? {
@@ -124,11 +126,14 @@ package struct API: Sendable {
     private let environment: Environment
     private let trustedProxies: [AddressRange]
     private let crossOrigin: CrossOrigin
+    /// Of every answer.
+    private let common: [(name: String, value: String)]
     private let log: Log
     private let observe: @Sendable (_ endpoint: String, _ status: Int, _ reason: String?) -> Void
 
+    /// - Parameter isSecure: Whether people reach this by TLS alone, as the issuer says: then browsers are told so (RFC 6797).
     package init(
-        _ endpoints: [Endpoint], environment: Environment, trustedProxies: [AddressRange] = [],
+        _ endpoints: [Endpoint], environment: Environment, trustedProxies: [AddressRange] = [], isSecure: Bool = false,
         crossOrigin: CrossOrigin = CrossOrigin { _ in false }, log: Log,
         observe: @escaping @Sendable (_ endpoint: String, _ status: Int, _ reason: String?) -> Void
     ) {
@@ -136,6 +141,8 @@ package struct API: Sendable {
         self.environment = environment
         self.trustedProxies = trustedProxies
         self.crossOrigin = crossOrigin
+        // A year, and not of other names below this one: they are not ours to decide about.
+        self.common = isSecure ? [("strict-transport-security", "max-age=31536000")] : []
         self.log = log
         self.observe = observe
     }
@@ -153,6 +160,7 @@ package struct API: Sendable {
         }
         var response = await answer(facts, body)
         if shared.contains(facts.method) { response.headers += crossOrigin.headers(facts) }
+        response.headers += common
         return response
     }
 
@@ -170,7 +178,11 @@ package struct API: Sendable {
         case .notFound:
             name = "none"
             outcome = .failure(APIError(404, "not_found", "There is nothing at this path."))
-        case .methodNotAllowed(let allow):
+        case .methodNotAllowed(let allow, true) where facts.method == "GET" || facts.method == "HEAD":
+            // Somebody reloaded the address of a form, or kept it.
+            name = "none"
+            outcome = .success(ErrorPage.alone(allow: allow, traceID: traceID))
+        case .methodNotAllowed(let allow, _):
             name = "none"
             outcome = .failure(APIError(405, "method_not_allowed", "This path takes \(allow).", headers: [("allow", allow)]))
         }

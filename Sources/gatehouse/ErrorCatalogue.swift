@@ -312,6 +312,7 @@ enum ErrorCatalogue {
             ("method_not_allowed", "The path does not take this method.", "See `Allow`."),
             ("token_missing", "A bearer token is needed.", "Send one."),
             ("session_unknown", "No such live session of this account.", "List them."),
+            ("consent_unknown", "The account has allowed this client nothing, or has taken it back.", "List them."),
             ("operator_required", "Only for operators.", "A token with `gatehouse:admin`."),
             ("user_unknown", "No such user.", "`gatehouse user list`."),
             ("key_too_early", "The next key was published too recently to sign.", "Wait as long as `Retry-After` says."),

@@ -40,13 +40,14 @@ struct Shells {
         let events = EventsEndpoint(feed: node.events, clients: node.clients, environment: environment)
         let keyDocument = KeyDocument(keys: node.keys, maxAge: node.settings.keys.jwksMaxAge)
         let sessions = SessionEndpoints(store: node.store, tokens: node.firstParty, own: own)
+        let consents = ConsentEndpoints(store: node.store, clients: node.clients, own: own)
         let api = API(
             [
                 LoginEndpoint(signIn: node.signIn, tokens: node.firstParty, log: log).endpoint,
                 RefreshEndpoint(tokens: node.firstParty, log: log).endpoint, OpenAPIEndpoint.endpoint,
             ] + OAuthEndpoints(server: node.oauth, own: own, log: log).endpoints + Shells.pages(node) + AssetEndpoints.endpoints
-                + sessions.endpoints + AuthListener.hotRows(validate, keyDocument) + [events.row],
-            environment: environment, trustedProxies: node.settings.trustedProxies,
+                + sessions.endpoints + consents.endpoints + AuthListener.hotRows(validate, keyDocument) + [events.row],
+            environment: environment, trustedProxies: node.settings.trustedProxies, isSecure: node.settings.issuer.isSecure,
             crossOrigin: CrossOrigin { [clients = node.clients] in clients.isOrigin($0) }, log: log, observe: observe
         )
         let forwardAuth = ForwardAuthShell(node: node)

@@ -74,9 +74,10 @@ extension RequestFlowTests {
         for (endpoint, listener) in rows(test) where endpoint.reads == .form {
             let answer = await test.send(
                 "POST", "\(path(endpoint))?\(query)", headers: [("content-type", "application/x-www-form-urlencoded")], to: listener)
-            // A form without anything is one at /end-session: it asks whether to sign out.
-            let expected = endpoint.path == "/end-session" ? [303] : [400, 401]
-            #expect(expected.contains(answer.status), "\(endpoint.path): \(answer.status)")
+            // Signing out asks again by GET, for the cookies; what stood in the query is not handed on.
+            let isPassedOn = answer.status == 303 && answer.header("location")?.hasPrefix("/end-session/resume?logout=") == true
+            #expect(isPassedOn || [400, 401].contains(answer.status), "\(endpoint.path): \(answer.status)")
+            #expect(answer.header("location")?.contains("billing") != true, "\(endpoint.path)")
         }
     }
 

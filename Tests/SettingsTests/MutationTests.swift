@@ -113,7 +113,8 @@ struct MutationTests {
         let names = [
             "users", "clients", "resources", "roles", "routes", "providers", "username", "email", "password", "password_hash", "id",
             "public", "secret", "grants",
-            "redirect_uris", "scopes", "include_roles", "name", "match", "path", "methods", "host", "upstream", "require", "scope",
+            "redirect_uris", "scopes", "include_roles", "scope_descriptions", "name", "match", "path", "methods", "host", "upstream",
+            "require", "scope",
             "audience", "role", "client", "acr", "max_age",
             "identity", "pass_token", "when_stale",
         ]

@@ -42,8 +42,15 @@ def free_ports(*names):
     return ports
 
 
-PORTS = free_ports("apache", "bao", "scanner", "mcp")
+PORTS = free_ports("apache", "bao", "scanner", "mcp", "party", "onward")
 # Resources whose ids are addresses, as RFC 8707 has them: an MCP server behind the gateway, and something else.
+# What people see of clients and accounts must stand whatever they are called.
+LONG_NAME = "The Extraordinarily Long-Named Application of the Department for Things That Nobody Has Measured " + "X" * 30
+RIGHT_TO_LEFT = "متجر الكتب ومحل القهوة (الفرع الثاني)"
+LONG_ACCOUNT = "a" * 188 + "@example.com"
+PARTY = f"http://127.0.0.1:{PORTS['party']}"
+ONWARD = f"http://127.0.0.1:{PORTS['onward']}"
+SHOWN = ["shop:orders", "shop:pay", "shop:plain", *[f"shop:part-{number}" for number in range(20)]]
 MCP, FOREIGN = GATEWAY + "/mcp", GATEWAY + "/elsewhere"
 
 
@@ -80,15 +87,37 @@ CLIENTS = {
             "scanner", "none", f"http://127.0.0.1:{PORTS['scanner']}/callback", application_type="native",
             scopes=["mcp:use", "elsewhere:use", "offline_access"]),
         client("form-post", "client_secret_post"),
+        client(
+            "shop", "none", f"{PARTY}/callback", client_name="The Book Shop", scopes=[*SCOPE.split(), *SHOWN],
+            redirect_uris=[f"{PARTY}/callback", f"{PARTY}/onward"], client_uri=ONWARD + "/", policy_uri="https://shop.example.com/privacy",
+            tos_uri="https://shop.example.com/terms", authorization_details_types=["payment_initiation"],
+            post_logout_redirect_uris=[f"{PARTY}/bye"], frontchannel_logout_uri=f"{PARTY}/frame"),
+        client("long", "none", f"{PARTY}/callback", client_name=LONG_NAME),
+        client("rtl", "none", f"{PARTY}/callback", client_name=RIGHT_TO_LEFT),
+        client("hosted", "none", "https://books.example.com/callback", client_name="Books"),
     ]
 }
 # JSON is YAML.
 RESOURCES = json.dumps(
     {
         "clients": list(CLIENTS.values()),
-        "resources": [{"id": MCP, "scopes": ["mcp:use"]}, {"id": FOREIGN, "scopes": ["elsewhere:use"]}],
-        "roles": {"mcp-user": ["mcp:use", "elsewhere:use"]},
-        "users": [{"username": "mallory-may", "email": "may@example.com", "password": "paper-moon-harbour", "roles": ["mcp-user"]}],
+        "resources": [
+            {"id": MCP, "scopes": ["mcp:use"]}, {"id": FOREIGN, "scopes": ["elsewhere:use"]},
+            {
+                "id": "shop-api", "name": "The Book Shop's orders", "scopes": SHOWN,
+                "scope_descriptions": {
+                    "shop:orders": "See what you have ordered", "shop:pay": "Pay in your name, up to 50 € a day",
+                    **{name: f"Do the thing that has the number {name[10:]}, as often as it likes" for name in SHOWN[3:]},
+                },
+            },
+        ],
+        "roles": {"mcp-user": ["mcp:use", "elsewhere:use"], "shopper": [*SHOWN, "orders:read"]},
+        "users": [
+            {"username": "mallory-may", "email": "may@example.com", "password": "paper-moon-harbour", "roles": ["mcp-user"]},
+            {"username": "nora", "email": "nora@example.com", "password": "paper-moon-harbour", "roles": ["shopper"]},
+            {"username": "omar", "password": "paper-moon-harbour", "roles": ["shopper"]},
+            {"username": LONG_ACCOUNT, "password": "paper-moon-harbour", "roles": ["shopper"]},
+        ],
         "routes": [
             {
                 "name": "mcp", "match": {"path": "/mcp"}, "upstream": f"http://127.0.0.1:{PORTS['mcp']}",

@@ -20,6 +20,10 @@ static const unsigned char form_post[] = {
 #embed "assets/pages/form-post.js"
 };
 
+static const unsigned char icon[] = {
+#embed "assets/pages/gatehouse.svg"
+};
+
 static const struct {
     const char *name;
     const unsigned char *bytes;
@@ -27,6 +31,7 @@ static const struct {
 } assets[] = {
     {"openapi.json", openapi, sizeof openapi},
     {"gatehouse.css", style, sizeof style},
+    {"gatehouse.svg", icon, sizeof icon},
     {"form-post.js", form_post, sizeof form_post},
     {"common-passwords.txt", common_passwords, sizeof common_passwords},
 };

@@ -35,6 +35,14 @@ package struct AuthorizationRequest: Sendable {
     }
 
     package var client: Client { target.client }
+    /// Whether any program on the person's device could have sent it under this client's name: then people are asked each time, whatever
+    /// they have agreed to before (RFC 8252 §8.6).
+    var mayBeAnybody: Bool {
+        guard client.definition.isPublic, client.definition.metadata.applicationType == .native else { return false }
+        // An address of the web belongs to whoever holds the name; the system gives it to no other app.
+        if case .host = target.place { return false }
+        return true
+    }
     package var isOpenID: Bool { scope?.contains("openid") ?? false }
 }
 

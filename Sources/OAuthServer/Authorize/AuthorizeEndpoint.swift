@@ -22,7 +22,8 @@ package struct InteractionPage: Sendable {
 /// What somebody is asked to agree to.
 package struct ConsentQuestion: Sendable {
     package let session: BrowserSession
-    package let access: GrantedAccess
+    /// The scopes, and those that `claims` asks for something of (OpenID Connect Core §5.5).
+    package let asked: [AskedScopes]
     package let details: [JSONValue]
 }
 
@@ -142,21 +143,25 @@ package struct AuthorizeEndpoint: Sendable {
         if agreed == false {
             throw OAuthError(.accessDenied, .deniedByUser, "The person did not agree.")
         }
+        // Whoever asks for a claim by its name asks for what a scope would give: nobody gets it unseen.
+        let visible = access.scope.union(PersonClaims.scopes(askedBy: request.claims))
         var remembered: Consent?
         if client.policy.asksForConsent {
             do { remembered = try await store.consent(of: session.account.id, clientUID: client.uid) } catch {
                 throw OAuthError(storeError: error)
             }
-            let isCovered = Interaction.isCovered(access, request.details, by: remembered) && !request.prompt.contains(.consent)
+            let isCovered =
+                Interaction.isCovered(visible, request.details, by: remembered) && !request.prompt.contains(.consent)
+                && !request.mayBeAnybody
             if agreed == nil, !isCovered {
                 if request.prompt.contains(.none) {
                     throw OAuthError(.consentRequired, .consentNeeded, "The person has not agreed to this yet.")
                 }
                 var state = page.state
-                state.shown = access.scope
+                state.shown = visible
                 // The account that is shown is the one that agrees.
                 state.chosen = session.session.id
-                let question = ConsentQuestion(session: session, access: access, details: request.details)
+                let question = ConsentQuestion(session: session, asked: policy.catalogue.asked(visible), details: request.details)
                 return .consent(InteractionPage(request: request, state: state), question)
             }
         }
@@ -167,7 +172,8 @@ package struct AuthorizeEndpoint: Sendable {
                 scope: access.scope.intersection(page.state.shown ?? .none), roles: session.account.roles, client: client)
             given = Consent(
                 accountID: session.account.id, clientUID: client.uid, clientID: client.id,
-                scope: access.scope.union(remembered?.scope ?? .none), details: request.details, grantedAt: now)
+                scope: visible.intersection(page.state.shown ?? .none).union(remembered?.scope ?? .none), details: request.details,
+                grantedAt: now)
         }
         return .respond(try await authorize(request, session, access, given, browser, at: now))
     }

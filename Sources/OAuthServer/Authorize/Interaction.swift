@@ -82,8 +82,8 @@ package enum Interaction {
     }
 
     /// Whether people have agreed to all of this before.
-    package static func isCovered(_ access: GrantedAccess, _ details: [JSONValue], by consent: Consent?) -> Bool {
+    package static func isCovered(_ scope: ScopeSet, _ details: [JSONValue], by consent: Consent?) -> Bool {
         guard let consent else { return false }
-        return access.scope.isSubset(of: consent.scope) && details.allSatisfy { consent.details.contains($0) }
+        return scope.isSubset(of: consent.scope) && details.allSatisfy { consent.details.contains($0) }
     }
 }

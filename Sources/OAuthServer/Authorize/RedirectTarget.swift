@@ -36,8 +36,37 @@ package struct RedirectTarget: Sendable {
         return RedirectTarget(client: client, uri: requested, wasSent: true)
     }
 
+    /// Where people go with it, in what they can compare with what they know.
+    package enum Place: Sendable, Equatable {
+        /// With the port, unless it is the usual one.
+        case host(String)
+        /// Loopback.
+        case device
+        /// A scheme of an app's own (RFC 8252 §7.1).
+        case app(String)
+    }
+
+    package var place: Place {
+        guard let rest = uri.dropping(prefix: "https://") ?? uri.dropping(prefix: "http://") else {
+            return .app(String(Substring(uri.utf8.prefix { $0 != UInt8(ascii: ":") })))
+        }
+        let authority = String(Substring(rest.utf8.prefix { $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?") }))
+        if let (host, _) = HostAndPort.split(authority), HostAndPort.isLoopback(host) { return .device }
+        return .host(authority)
+    }
+
     /// The origin, or the scheme of an app's own, as a source of a Content-Security-Policy.
     package var policySource: String { RedirectTarget.policySource(of: uri) }
+
+    /// Where a form of ours may lead, in the end: Chromium checks each redirect that follows a form, also those of the client. Beside the
+    /// target this is the origin of `client_uri`, for callbacks that lead on to there.
+    package var policySources: [String] { RedirectTarget.policySources(policySource, client) }
+
+    static func policySources(_ target: String, _ client: Client) -> [String] {
+        guard let uri = client.definition.metadata.uri else { return [target] }
+        let own = policySource(of: uri)
+        return own.isSameBytes(as: target) ? [target] : [target, own]
+    }
 
     /// The same of any redirect URI; of `http` and `https` it is the origin as browsers write it.
     package static func policySource(of uri: String) -> String {

@@ -30,8 +30,8 @@ package struct LogoutTarget: Sendable {
         return LogoutTarget(client: client, uri: requested, state: state)
     }
 
-    /// Its origin, or the scheme of an app's own, as a source of a Content-Security-Policy.
-    package var policySource: String { RedirectTarget.policySource(of: uri) }
+    /// Where a form may lead on the way there, as sources of a Content-Security-Policy.
+    package var policySources: [String] { RedirectTarget.policySources(RedirectTarget.policySource(of: uri), client) }
 
     /// The address, with `state` behind its own query (§3).
     package var location: String {

@@ -38,6 +38,25 @@ package struct ScopeCatalogue: Sendable {
 
     package func owner(of scope: Identifier) -> Identifier? { owners[scope] }
 
+    /// For people: what is asked for, by what it belongs to. Scopes that no resource owns come first; the others in the order that they
+    /// were asked for in.
+    package func asked(_ scope: ScopeSet) -> [AskedScopes] {
+        var groups: [AskedScopes] = []
+        let ofPerson = scope.filter { owners[$0] == nil }
+        if !ofPerson.isEmpty { groups.append(AskedScopes(resource: nil, scopes: ofPerson.map { ($0, nil) })) }
+        for name in scope {
+            guard let owner = owners[name] else { continue }
+            let resource = resources[owner] ?? ResourceDefinition(id: owner)
+            let scope = (name, resource.scopeDescriptions[name])
+            if let index = groups.firstIndex(where: { $0.resource?.id == owner }) {
+                groups[index].scopes.append(scope)
+            } else {
+                groups.append(AskedScopes(resource: resource, scopes: [scope]))
+            }
+        }
+        return groups
+    }
+
     /// Those of OpenID Connect and of the resources, in the order of their names; not Gatehouse's own.
     package var allScopes: [Identifier] {
         Array(ScopeCatalogue.identityScopes) + owners.filter { $0.value != ScopeCatalogue.ownResource }.map(\.key).sorted()
@@ -68,6 +87,13 @@ package struct ScopeCatalogue: Sendable {
     package func scopes(ofRoles roles: [Identifier]) -> ScopeSet {
         roles.reduce(.none) { $0.union(roleScopes[$1] ?? .none) }
     }
+}
+
+/// The scopes of one resource that somebody is asked for, each with what the operator says of it.
+package struct AskedScopes: Sendable {
+    /// Nothing for the scopes of OpenID Connect.
+    package let resource: ResourceDefinition?
+    package fileprivate(set) var scopes: [(name: Identifier, description: String?)]
 }
 
 /// What a token may carry: the outcome of asking.

@@ -52,7 +52,12 @@ package enum ResourceKeys {
 
     package static let resource = [
         ResourceKey("id", "printable ASCII, at most 255 bytes", "Needed. The audience. `gatehouse` is taken."),
+        ResourceKey("name", "text, at most 128 characters", "What people are shown when they are asked to agree. Without it the id."),
         ResourceKey("scopes", "list of scopes", "The scopes that it owns. A scope belongs to one resource only."),
+        ResourceKey(
+            "scope_descriptions", "mapping of scope to text",
+            "What people read when they are asked for one of its scopes, at most 128 characters: `See your orders`. Without it the scope's name."
+        ),
         ResourceKey("include_roles", "true, false", "Whether its tokens carry the account's `roles`. Default false."),
         ResourceKey("claims", "mapping of claim to rule", "Further claims of its access tokens; see docs/guides/claims.md."),
     ]

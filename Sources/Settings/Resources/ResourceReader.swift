@@ -92,6 +92,8 @@ struct ResourceReader {
         resource.scopes = ScopeSet(scopes)
         resource.wantsRoles = flag(fields, "include_roles") ?? false
         if let node = fields.node("claims") { claims(node, fields.path("claims"), &resource) }
+        resource.name = checked(text(fields, "name"), fields.path("name"), ClientFields.displayFault)?.value
+        resource.scopeDescriptions = descriptions(fields, of: scopes)
         if let id, declare(.resource, id, fields.path("id")) { document.resources.append(resource) }
     }
 
@@ -101,6 +103,29 @@ struct ResourceReader {
             return
         }
         do { resource.claims = try ClaimRules(object) } catch { problem(node.place, path, error.text) }
+    }
+
+    /// What people read of its scopes.
+    private mutating func descriptions(_ fields: ResourceFields, of scopes: [Identifier]) -> [Identifier: String] {
+        guard let node = fields.node("scope_descriptions") else { return [:] }
+        let path = fields.path("scope_descriptions")
+        guard case .mapping(let members) = node.content else {
+            problem(node.place, path, "is \(node.kindName), where scopes with texts are expected")
+            return [:]
+        }
+        var described: [Identifier: String] = [:]
+        for member in members {
+            let inner = ResourceFields(members: [member], place: member.place, path: path)
+            guard scopes.contains(Identifier(member.name)) else {
+                problem(
+                    member.place, inner.path(member.name), "is none of its scopes",
+                    nearest: NearestName.of(member.name, among: scopes.map(\.text)))
+                continue
+            }
+            guard let text = checked(text(inner, member.name), inner.path(member.name), ClientFields.displayFault) else { continue }
+            described[Identifier(member.name)] = text.value
+        }
+        return described
     }
 
     private mutating func roles(_ fields: ResourceFields) {

@@ -160,7 +160,8 @@ package enum ClientFields {
 
 // What is wrong with a text, or nothing.
 extension ClientFields {
-    private static func displayFault(_ text: String) -> String? {
+    /// Of a text that people are shown.
+    package static func displayFault(_ text: String) -> String? {
         let isShown = text.unicodeScalars.allSatisfy {
             switch $0.properties.generalCategory {
             // Among these are the marks that turn the direction of text around.

@@ -76,7 +76,11 @@ package enum GrantKind: String, Sendable, CaseIterable {
 /// A protected API: an audience and the scopes that it owns. A scope belongs to exactly one resource.
 package struct ResourceDefinition: Sendable, Equatable {
     package var id: Identifier
+    /// What people are shown in the place of `id`.
+    package var name: String?
     package var scopes: ScopeSet = .none
+    /// What people read of a scope before they agree; not of each.
+    package var scopeDescriptions: [Identifier: String] = [:]
     /// Whether its tokens carry the account's `roles`.
     package var wantsRoles = false
     /// Further claims of its tokens.

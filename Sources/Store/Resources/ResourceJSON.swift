@@ -54,6 +54,12 @@ package enum ResourceJSON {
             ("include_roles", .bool(resource.wantsRoles)),
         ])
         object["claims"] = resource.claims.written.map { .object($0) }
+        // Only what is there, so that what an earlier release stored is the same still.
+        object["name"] = resource.name.map { .string($0) }
+        if !resource.scopeDescriptions.isEmpty {
+            let described = resource.scopeDescriptions.sorted { $0.key < $1.key }
+            object["scope_descriptions"] = .object(JSONObject(described.map { ($0.key.text, .string($0.value)) }))
+        }
         return .object(object)
     }
 
@@ -153,10 +159,18 @@ extension ResourceJSON {
     }
 
     private static func resource(_ value: JSONValue) throws(Malformed) -> ResourceDefinition {
-        let members = try Members(value, known: ["id", "scopes", "include_roles", "claims"])
+        let members = try Members(value, known: ["id", "name", "scopes", "scope_descriptions", "include_roles", "claims"])
         var resource = ResourceDefinition(id: Identifier(try members.text("id")))
         resource.scopes = ScopeSet(try members.identifiers("scopes"))
         resource.wantsRoles = try members.flag("include_roles")
+        resource.name = try members.optionalText("name")
+        if let described = members.object["scope_descriptions"] {
+            guard let described = described.object else { throw Malformed() }
+            for (scope, text) in described {
+                guard let text = text.string else { throw Malformed() }
+                resource.scopeDescriptions[Identifier(scope)] = text
+            }
+        }
         if let claims = members.object["claims"]?.object {
             do { resource.claims = try ClaimRules(claims) } catch { throw Malformed() }
         }

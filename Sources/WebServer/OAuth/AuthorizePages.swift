@@ -161,7 +161,7 @@ extension AuthorizePages {
                 ChooseAccountPage(form: form, client: page.request.client, sessions: sessions).render()
             }
         case .consent(let page, let question):
-            return form(page, request) { form in ConsentPage(form: form, client: page.request.client, question: question).render() }
+            return form(page, request) { form in ConsentPage(form: form, request: page.request, question: question).render() }
         case .respond(let response): return respond(response)
         case .refused(let error): return refused(error, request)
         }
@@ -175,13 +175,13 @@ extension AuthorizePages {
             let part = FormPart(
                 interaction: try page.state.sealed(masterKeys), token: server.forms.token(page.state.id, browser: browser.secret))
             return render(part).response(
-                200, formTargets: [page.request.target.policySource], headers: browser.header.map { [$0] } ?? [])
+                200, formTargets: page.request.target.policySources, headers: browser.header.map { [$0] } ?? [])
         } catch { return refused(error, request) }
     }
 
     private func respond(_ response: AuthorizationResponse) -> ResponseFacts {
         guard response.mode.isForm else { return Page.redirect(response.location) }
-        return FormPostPage(response: response).render().response(200, formTargets: [response.target.policySource])
+        return FormPostPage(response: response).render().response(200, formTargets: response.target.policySources)
     }
 
     private func refused(_ error: OAuthError, _ request: APIRequest) -> ResponseFacts { ErrorPage.response(error, request) }

@@ -78,7 +78,7 @@ package struct LogoutPages: Sendable {
             let part = FormPart(
                 interaction: try state.sealed(masterKeys), token: server.forms.token(state.id, browser: secret.secret))
             return ConfirmLogoutPage(form: part, sessions: sessions).render().response(
-                200, formTargets: target.map { [$0.policySource] } ?? [], headers: secret.header.map { [$0] } ?? [])
+                200, formTargets: target?.policySources ?? [], headers: secret.header.map { [$0] } ?? [])
         case .signedOut(let signedOut):
             let left = held.filter { !signedOut.sessions.contains($0.session.session.id) }.map(\.secret)
             // Also what stands for nothing any more goes.

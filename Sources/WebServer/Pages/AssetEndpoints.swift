@@ -1,10 +1,11 @@
 internal import AuthCore
 internal import CAssets
 
-/// The style and the script of the pages, compiled into the binary.
+/// The style, the icon and the script of the pages, compiled into the binary.
 package enum AssetEndpoints {
     package static let endpoints = [
         row(Page.stylePath, "gatehouse.css", "text/css; charset=utf-8"),
+        row(Page.iconPath, "gatehouse.svg", "image/svg+xml"),
         row(Page.scriptPath, "form-post.js", "text/javascript; charset=utf-8"),
     ]
 

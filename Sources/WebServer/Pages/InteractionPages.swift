@@ -7,6 +7,9 @@ extension Client {
     var displayName: String { definition.metadata.name ?? id.text }
 }
 
+/// A name that somebody chose, which neither its direction nor its length takes out of its place.
+func shownName(_ name: String) -> HTML { "<strong><bdi>\(name)</bdi></strong>" }
+
 struct SignInPage {
     let form: FormPart
     let client: Client
@@ -25,16 +28,18 @@ struct SignInPage {
             title: title,
             content: """
                 <h1>\(title)</h1>
-                <p>to continue to <strong>\(client.displayName)</strong></p>
+                <p class="lead">to continue to \(shownName(client.displayName))</p>
                 \(problem)
                 <form method="post" action="/sign-in">
                 \(form.html)
                 <label for="username">User name or e-mail</label>
-                <input id="username" name="username" value="\(username ?? "")" autocomplete="username" autocapitalize="none" spellcheck="false" required\(focusName)\(described)>
+                <input id="username" name="username" value="\(username ?? "")" dir="auto" autocomplete="username" autocapitalize="none" autocorrect="off" spellcheck="false" required\(focusName)\(described)>
                 <label for="password">Password</label>
                 <input id="password" name="password" type="password" autocomplete="current-password" required\(focusPassword)\(described)>
+                <div class="actions">
                 <button type="submit">Sign in</button>
-                <button type="submit" name="cancel" value="1" class="quiet" formnovalidate>Cancel</button>
+                <button type="submit" name="cancel" value="1" class="plain" formnovalidate>Cancel</button>
+                </div>
                 </form>
                 """)
     }
@@ -48,55 +53,32 @@ struct ChooseAccountPage {
     func render() -> Page {
         let choices: [HTML] = sessions.map { session in
             """
-            <button type="submit" name="session" value="\(session.session.id.text)" class="choice">\(session.account.username)</button>
+            <button type="submit" name="session" value="\(session.session.id.text)" class="choice"><bdi>\(session.account.username)</bdi>\(ChooseAccountPage.address(session.account))</button>
+
             """
         }
         return Page(
             title: "Choose an account",
             content: """
                 <h1>Choose an account</h1>
-                <p>to continue to <strong>\(client.displayName)</strong></p>
+                <p class="lead">to continue to \(shownName(client.displayName))</p>
                 <form method="post" action="/choose-account">
                 \(form.html)
+                <div class="choices">
                 \(choices)
                 <button type="submit" name="other" value="1" class="choice">Use another account</button>
-                <button type="submit" name="cancel" value="1" class="quiet">Cancel</button>
-                </form>
-                """)
-    }
-}
-
-struct ConsentPage {
-    let form: FormPart
-    let client: Client
-    let question: ConsentQuestion
-
-    func render() -> Page {
-        let scopes: [HTML] = question.access.scope.map { "<li>\(ConsentPage.words($0))</li>" }
-        return Page(
-            title: "Allow access",
-            content: """
-                <h1>Allow access</h1>
-                <p><strong>\(client.displayName)</strong> asks to use your account <strong>\(question.session.account.username)</strong>:</p>
-                <ul>
-                \(scopes)
-                </ul>
-                <form method="post" action="/consent">
-                \(form.html)
-                <button type="submit" name="answer" value="allow">Allow</button>
-                <button type="submit" name="answer" value="deny" class="quiet">Do not allow</button>
+                </div>
+                <div class="actions">
+                <button type="submit" name="cancel" value="1" class="plain">Cancel</button>
+                </div>
                 </form>
                 """)
     }
 
-    private static func words(_ scope: Identifier) -> String {
-        switch scope.text {
-        case "openid": "know that it is you"
-        case "profile": "see your user name"
-        case "email": "see your e-mail address"
-        case "offline_access": "stay connected when you are signed out"
-        default: scope.text
-        }
+    /// What tells accounts apart, where the name does not say it already.
+    private static func address(_ account: Account) -> HTML {
+        guard let email = account.email, !email.isSameBytes(as: account.username) else { return "" }
+        return " <span class=\"fine\"><bdi>\(email)</bdi></span>"
     }
 }
 
@@ -110,8 +92,17 @@ struct ErrorPage {
             content: """
                 <h1>This did not work</h1>
                 <p>\(error.detail)</p>
-                <p class="fine">For support: <code>\(error.code.rawValue)</code>, <code>\(traceID)</code></p>
+                <p class="fine">If it happens again, tell those who run the application:<br><code>\(error.code.rawValue)</code>, <code>\(traceID)</code></p>
                 """)
+    }
+
+    /// For the address of a form that somebody opens as if it were a page.
+    ///
+    /// - Parameter allow: The methods that are taken there.
+    static func alone(allow: String, traceID: String) -> ResponseFacts {
+        let error = OAuthError(
+            .invalidRequest, .formForeign, "This page cannot be opened by itself. Go back to the application and sign in there.")
+        return ErrorPage(error: error, traceID: traceID).render().response(405, headers: [("allow", allow)])
     }
 }
 
@@ -126,10 +117,13 @@ struct FormPostPage {
         return Page(
             title: "Back to \(response.target.client.displayName)",
             content: """
-                <h1>Back to \(response.target.client.displayName)</h1>
+                <h1>Back to <bdi>\(response.target.client.displayName)</bdi></h1>
+                <p class="lead">If nothing happens by itself, go on with the button.</p>
                 <form method="post" action="\(response.target.uri)" id="response">
                 \(fields)
+                <div class="actions">
                 <button type="submit">Continue</button>
+                </div>
                 </form>
                 """, sendsForm: true)
     }

@@ -8,19 +8,20 @@ struct ConfirmLogoutPage {
     let sessions: [BrowserSession]
 
     func render() -> Page {
-        let names: [HTML] = sessions.map { "<li><strong>\($0.account.username)</strong></li>" }
+        let names: [HTML] = sessions.map { "<li>\(shownName($0.account.username))</li>\n" }
         return Page(
             title: "Sign out",
             content: """
                 <h1>Sign out?</h1>
-                <p>You are signed in as</p>
-                <ul>
-                \(names)
-                </ul>
+                <p class="lead">You are signed in as</p>
+                <ul class="names">
+                \(names)</ul>
                 <form method="post" action="\(LogoutPages.confirmPath)">
                 \(form.html)
+                <div class="actions">
                 <button type="submit" name="answer" value="sign-out">Sign out</button>
                 <button type="submit" name="answer" value="stay" class="quiet">Stay signed in</button>
+                </div>
                 </form>
                 """)
     }
@@ -37,7 +38,13 @@ struct SignedOutPage {
         let frames: [HTML] = signedOut.frames.map { frame in
             "<iframe src=\"\(frame.url)\" title=\"Signing out\" sandbox=\"allow-scripts allow-same-origin\" hidden></iframe>\n"
         }
-        let onward: HTML = signedOut.target.map { "<p><a href=\"\($0.location)\">Back to \($0.client.displayName)</a></p>" } ?? ""
+        let onward: HTML =
+            signedOut.target.map {
+                """
+                <p class="lead">You are taken back in a moment.</p>
+                <p><a href="\($0.location)">Back to <bdi>\($0.client.displayName)</bdi></a></p>
+                """
+            } ?? "<p class=\"lead\">You may close this page.</p>"
         var page = Page(
             title: "Signed out",
             content: """
@@ -59,7 +66,7 @@ struct StayedPage {
             title: "Still signed in",
             content: """
                 <h1>You are still signed in</h1>
-                <p>You may close this page.</p>
+                <p class="lead">You may close this page.</p>
                 """)
     }
 }

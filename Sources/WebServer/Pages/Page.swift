@@ -47,6 +47,8 @@ struct Page: Sendable {
     var goesOn: (afterSeconds: Int, location: String)?
 
     static let stylePath = "/assets/gatehouse.css"
+    /// Asked for by name, so that no browser looks for `/favicon.ico` at every visit.
+    static let iconPath = "/assets/gatehouse.svg"
     static let scriptPath = "/assets/form-post.js"
 
     /// - Parameter formTargets: Where its forms may lead, beside here: browsers also check where a form is redirected to.
@@ -61,6 +63,7 @@ struct Page: Sendable {
             <meta name="viewport" content="width=device-width, initial-scale=1">
             <meta name="color-scheme" content="light dark">
             <title>\(title)</title>\(onward)
+            <link rel="icon" href="\(Page.iconPath)" type="image/svg+xml">
             <link rel="stylesheet" href="\(Page.stylePath)">\(script)
             </head>
             <body>

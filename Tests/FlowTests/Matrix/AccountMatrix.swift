@@ -45,7 +45,8 @@ enum AccountFate: String, CaseIterable, Sendable, CustomTestStringConvertible {
 
 /// Every way in which an account gets something, or does something, with what it has. A new grant or endpoint is a row here.
 enum AccountUse: String, CaseIterable, Sendable {
-    case login, refresh, validate, forwardAuth, gateway, sessionsByAccessToken, sessionsByRefreshToken, endSession, explain, adminAPI
+    case login, refresh, validate, forwardAuth, gateway, sessionsByAccessToken, sessionsByRefreshToken, endSession, consents, explain,
+        adminAPI
     /// Through a client of the code flow: a code that was not redeemed yet, tokens that were bought with another one, and the browser.
     case code, oauthRefresh, offlineRefresh, userinfo, introspection, pairwise, browser
     /// A client's own token, whatever becomes of any account.
@@ -96,6 +97,7 @@ struct Holdings: Sendable {
         case .gateway: return test.gateway("GET", "/orders", headers: test.bearer(access))
         case .sessionsByAccessToken: return told(await test.send("GET", "/sessions", headers: test.bearer(account.text("access_token"))))
         case .sessionsByRefreshToken: return told(await test.send("GET", "/sessions", headers: test.bearer(orders.text("refresh_token"))))
+        case .consents: return told(await test.send("GET", "/consents", headers: test.bearer(account.text("access_token"))))
         case .endSession:
             return told(
                 await test.send("DELETE", "/sessions/\(other.text("sid"))", headers: test.bearer(account.text("access_token"))))
@@ -137,7 +139,8 @@ struct AccountMatrix {
 
     private static let inForce: [AccountUse: String] = [
         .login: "200", .refresh: "200", .validate: "valid", .forwardAuth: "200", .gateway: "forward", .sessionsByAccessToken: "200",
-        .sessionsByRefreshToken: "200", .endSession: "204", .explain: "200", .adminAPI: "200", .code: "200", .oauthRefresh: "200",
+        .sessionsByRefreshToken: "200", .endSession: "204", .consents: "200", .explain: "200", .adminAPI: "200", .code: "200",
+        .oauthRefresh: "200",
         .offlineRefresh: "200", .userinfo: "200", .introspection: "active", .pairwise: "valid", .browser: "code",
         .clientCredentials: "valid",
     ]
@@ -147,7 +150,8 @@ struct AccountMatrix {
         [
             .login: login, .refresh: "401 invalid_grant", .validate: "revoked", .forwardAuth: "401 invalid_token",
             .gateway: "401 revoked", .sessionsByAccessToken: "401 invalid_token", .sessionsByRefreshToken: "401 invalid_token",
-            .endSession: "401 invalid_token", .explain: "403 insufficient_scope", .adminAPI: "401 invalid_token",
+            .endSession: "401 invalid_token", .consents: "401 invalid_token", .explain: "403 insufficient_scope",
+            .adminAPI: "401 invalid_token",
             .code: "400 invalid_grant", .oauthRefresh: "400 invalid_grant", .offlineRefresh: "400 invalid_grant",
             .userinfo: "401 invalid_token", .introspection: "inactive", .pairwise: "revoked", .browser: "login_required",
             .clientCredentials: "valid",

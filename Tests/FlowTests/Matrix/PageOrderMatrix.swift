@@ -122,7 +122,7 @@ struct PageOrderMatrix {
             let (browser, _) = try await test.authorized(.shop)
             await addBob(browser)
             let page = await browser.get(TestClient.shop.request())
-            let alice = try #require(page.html.firstMatch(of: /value="([^"]+)" class="choice">alice</)).1
+            let alice = try #require(page.html.firstMatch(of: /value="([^"]+)" class="choice"><bdi>alice</)).1
             await end("alice", test)
             return await browser.submit(page, [("session", String(alice))])
         },
@@ -132,14 +132,14 @@ struct PageOrderMatrix {
             await addBob(browser)
             let page = await browser.get(TestClient.shop.request())
             let theirs = await other.get(TestClient.shop.request([("prompt", "select_account")]))
-            let bob = try #require(theirs.html.firstMatch(of: /value="([^"]+)" class="choice">bob</)).1
+            let bob = try #require(theirs.html.firstMatch(of: /value="([^"]+)" class="choice"><bdi>bob</)).1
             return await browser.submit(page, [("session", String(bob))])
         },
         Row("choosing one of two", .code(of: "bob")) { test in
             let (browser, _) = try await test.authorized(.shop)
             await addBob(browser)
             let page = await browser.get(TestClient.shop.request())
-            let bob = try #require(page.html.firstMatch(of: /value="([^"]+)" class="choice">bob</)).1
+            let bob = try #require(page.html.firstMatch(of: /value="([^"]+)" class="choice"><bdi>bob</)).1
             return await browser.submit(page, [("session", String(bob))])
         },
         Row("going on where another browser was, in one where nobody is signed in", .page(200, "Sign in")) { test in

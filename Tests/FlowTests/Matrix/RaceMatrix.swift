@@ -10,7 +10,7 @@ import TokenKeys
 /// and a case of its store method in Tests/StoreTests/Contract.
 enum RacedArtefact: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case refreshToken, replayedToken, sessionEnd, logout, logoutEverywhere, lockoutCount, keyRotation, keyRevocation, accountName, apply
-    case code, pushedRequest, signInForm
+    case code, pushedRequest, signInForm, consent
 
     var testDescription: String { rawValue }
 
@@ -20,7 +20,7 @@ enum RacedArtefact: String, CaseIterable, Sendable, CustomTestStringConvertible 
         // Tabs of one browser: all get the same successor, and one of them made it.
         case .refreshToken: ["200": 64]
         case .replayedToken: ["401 invalid_grant": 64]
-        case .sessionEnd: ["204": 1, "404 not_found": 63]
+        case .sessionEnd, .consent: ["204": 1, "404 not_found": 63]
         case .logout, .logoutEverywhere: ["204": 64]
         // As many as are free, and not one more is evaluated (BF-03, CVE-2024-4629).
         case .lockoutCount: ["401 invalid_credentials": 5, "429 too_many_attempts": 59]
@@ -58,7 +58,7 @@ struct RaceMatrix {
 
     @Test("64 callers at once: each gets an answer of the table, and what can happen once happened once", arguments: RacedArtefact.allCases)
     func matrix(_ artefact: RacedArtefact) async throws {
-        let isOAuth = [RacedArtefact.code, .pushedRequest, .signInForm].contains(artefact)
+        let isOAuth = [RacedArtefact.code, .pushedRequest, .signInForm, .consent].contains(artefact)
         let test = isOAuth ? try await TestNode.matrix() : try await TestNode.start()
         let tokens = await test.login()
         let token = tokens.text("refresh_token")
@@ -80,6 +80,10 @@ struct RaceMatrix {
                 told(await test.send("DELETE", "/sessions/\(sid)", headers: test.bearer(other.text("refresh_token"))))
             }
             #expect(try await events(.sessionEnded, test) == 1)
+        case .consent:
+            _ = try await test.authorized()
+            answers = await race { _ in told(await test.send("DELETE", "/consents/web", headers: test.bearer(token))) }
+            #expect(try await events(.consentWithdrawn, test) == 1)
         case .logout:
             answers = await race { _ in told(await test.logout(token)) }
             #expect(try await events(.signOut, test) == 1)

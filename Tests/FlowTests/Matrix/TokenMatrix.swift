@@ -134,7 +134,7 @@ struct Forgery: Sendable {
 /// Every place that takes a credential. A new endpoint is a row here.
 enum TokenPlace: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case loginPassword, loginClientSecret, refresh, refreshClientSecret, validate, validateForOrders, explain, forwardAuth, gateway,
-        sessions, endSession, logoutByRefreshToken, logoutByAccessToken, adminAPI
+        sessions, endSession, consents, withdrawConsent, logoutByRefreshToken, logoutByAccessToken, adminAPI
     /// The endpoints of OAuth: of `web`, which is public, of `service` for itself, and of `orders-api`, which is asked about `orders`.
     case tokenCode, tokenRefresh, tokenClientSecret, introspect, introspectOwn, revoke, userinfo, userinfoByPost, browser
 
@@ -142,7 +142,8 @@ enum TokenPlace: String, CaseIterable, Sendable, CustomTestStringConvertible {
 
     /// The places of an access token.
     static let bearer: Set<TokenPlace> = [
-        .validate, .validateForOrders, .explain, .forwardAuth, .gateway, .sessions, .endSession, .logoutByAccessToken, .adminAPI,
+        .validate, .validateForOrders, .explain, .forwardAuth, .gateway, .sessions, .endSession, .consents, .withdrawConsent,
+        .logoutByAccessToken, .adminAPI,
         .introspect, .introspectOwn, .revoke, .userinfo, .userinfoByPost,
     ]
     /// Those that do not say which audience they want, or which scope of it.
@@ -158,7 +159,7 @@ enum TokenPlace: String, CaseIterable, Sendable, CustomTestStringConvertible {
         case .logoutByAccessToken: [.orders, .account, .admin]
         case .validateForOrders, .forwardAuth, .gateway, .introspect: [.orders, .oauthAccess, .clientAccess]
         case .explain, .adminAPI: [.admin]
-        case .sessions, .endSession: [.account, .refresh]
+        case .sessions, .endSession, .consents, .withdrawConsent: [.account, .refresh]
         case .tokenCode: [.code]
         case .tokenRefresh: [.oauthRefresh]
         case .tokenClientSecret: [.clientSecret]
@@ -173,7 +174,7 @@ enum TokenPlace: String, CaseIterable, Sendable, CustomTestStringConvertible {
     /// The access token that a forger would begin with.
     var accessToken: TokenKind {
         switch self {
-        case .sessions, .endSession: .account
+        case .sessions, .endSession, .consents, .withdrawConsent: .account
         case .explain, .adminAPI: .admin
         case .revoke, .userinfo, .userinfoByPost: .oauthAccess
         case .introspectOwn: .clientAccess
@@ -201,6 +202,11 @@ enum TokenPlace: String, CaseIterable, Sendable, CustomTestStringConvertible {
         case .forwardAuth: answer = await test.send("GET", "/forward-auth", headers: bearer)
         case .gateway: return test.gateway("GET", "/orders", headers: bearer) == "forward"
         case .sessions: answer = await test.send("GET", "/sessions", headers: bearer)
+        case .consents: answer = await test.send("GET", "/consents", headers: bearer)
+        case .withdrawConsent:
+            // There is none: who may ask is told so.
+            answer = await test.send("DELETE", "/consents/nobody", headers: bearer)
+            if answer.status == 404 { return true }
         case .endSession: answer = await test.send("DELETE", "/sessions/\(session.text("sid"))", headers: bearer)
         case .logoutByRefreshToken:
             _ = await test.post("/logout", #"{"refresh_token":\#(text)}"#)
@@ -362,7 +368,7 @@ struct TokenMatrix {
             case .explain: ["403 insufficient_scope", "400 invalid_request"]
             case .tokenCode, .tokenRefresh: ["400 invalid_grant", "400 invalid_request"]
             case .tokenClientSecret: ["401 invalid_client", "400 invalid_request"]
-            case .sessions, .endSession, .adminAPI, .forwardAuth, .userinfo, .userinfoByPost:
+            case .sessions, .endSession, .consents, .withdrawConsent, .adminAPI, .forwardAuth, .userinfo, .userinfoByPost:
                 ["401 invalid_token", "403 insufficient_scope", "400 invalid_request"]
             case .validate, .validateForOrders, .gateway, .logoutByRefreshToken, .logoutByAccessToken, .introspect, .introspectOwn,
                 .revoke, .browser:

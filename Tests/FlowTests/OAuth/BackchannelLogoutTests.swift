@@ -374,7 +374,7 @@ struct FrontchannelLogoutTests {
         let location = "http://127.0.0.1:9000/bye?x=1&state=%22%3E%3Ca"
         let refresh = seen.html.firstMatch(of: /<meta http-equiv="refresh" content="3;url=([^"]*)">/).map { String($0.1) }
         #expect(refresh.map(TestBrowser.unescape) == location)
-        let link = seen.html.firstMatch(of: /<a href="([^"]*)">Back to The &lt;Web&gt;/).map { String($0.1) }
+        let link = seen.html.firstMatch(of: /<a href="([^"]*)">Back to <bdi>The &lt;Web&gt;/).map { String($0.1) }
         #expect(link.map(TestBrowser.unescape) == location)
         #expect(seen.html.contains("https://web.example.com/out"))
     }

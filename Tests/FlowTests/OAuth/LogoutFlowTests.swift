@@ -83,7 +83,7 @@ struct LogoutFlowTests {
             ("client_id", "web"), ("post_logout_redirect_uri", "http://127.0.0.1:9000/bye"), ("state", "x"),
         ])
         #expect(page.title == "Sign out")
-        #expect(page.html.contains("<strong>alice</strong>") && page.html.contains("<strong>bob</strong>"))
+        #expect(page.html.contains("<bdi>alice</bdi>") && page.html.contains("<bdi>bob</bdi>"))
         let policy = page.answer.header("content-security-policy") ?? ""
         #expect(policy.contains("form-action 'self' http://127.0.0.1:9000;"))
         #expect(policy.contains("frame-ancestors 'none'"))

@@ -75,6 +75,28 @@ struct ResourceFileTests {
         #expect(document.routes[2].requirement == .open && document.routes[3].requirement == .token(TokenRule()))
     }
 
+    @Test("a resource has a name and its scopes have descriptions that people can read; what is not its scope has none")
+    func descriptions() throws {
+        let text = "resources: [{id: a, name: 'Bücher', scopes: ['a:read', 'a:write'], scope_descriptions: {'a:read': 'Read, %@'}}]"
+        let resource = try #require(try read(text).get().document.resources.first)
+        #expect(resource.name == "Bücher")
+        #expect(resource.scopeDescriptions == ["a:read": "Read, %@"])
+        #expect(ResourceJSON.decodeResource(ResourceJSON.encode(resource)) == resource)
+        let plain = try #require(try read("resources: [{id: a, scopes: ['a:read']}]").get().document.resources.first)
+        #expect(plain.name == nil && plain.scopeDescriptions.isEmpty)
+        // What an earlier release has stored has neither member, and is the same still.
+        #expect(ResourceJSON.encode(plain).object?.names == ["id", "scopes", "include_roles"])
+        for (bad, path) in [
+            ("name: ''", "name"), ("name: \"a\\u202Eb\"", "name"), ("name: [a]", "name"),
+            ("scope_descriptions: [a]", "scope_descriptions"), ("scope_descriptions: {'a:reed': x}", "scope_descriptions.a:reed"),
+            ("scope_descriptions: {'a:read': ''}", "scope_descriptions.a:read"),
+            ("scope_descriptions: {'a:read': '\(String(repeating: "x", count: 129))'}", "scope_descriptions.a:read"),
+        ] {
+            let problems = try read("resources: [{id: a, scopes: ['a:read'], \(bad)}]").problems
+            #expect(problems.map(\.path) == ["resources[0].\(path)"], "\(bad)")
+        }
+    }
+
     @Test("a route that asks for neither scope nor audience warns, and an open one does not")
     func wideRoute() throws {
         #expect(try read(Self.good).get().warnings.map(\.path) == ["routes[3].require"])

@@ -73,7 +73,8 @@ package struct ClaimsStep: AuthorizeStep {
             guard let names = value.object, names.count <= 64 else {
                 throw OAuthError(.invalidRequest, .parameterInvalid, "claims.\(member) is no object of at most 64 members.")
             }
-            kept[member] = value
+            // What the client may not have by a scope it has by no other way either; a claim that is not given is no error (§5.5.1).
+            kept[member] = .object(PersonClaims.allowed(names, of: request.client))
             try read(names, into: &request)
         }
         request.claims = kept.count == 0 ? nil : kept
