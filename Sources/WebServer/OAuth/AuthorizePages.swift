@@ -161,7 +161,11 @@ extension AuthorizePages {
                 ChooseAccountPage(form: form, client: page.request.client, sessions: sessions).render()
             }
         case .consent(let page, let question):
-            return form(page, request) { form in ConsentPage(form: form, client: page.request.client, question: question).render() }
+            return form(page, request) { form in
+                ConsentPage(
+                    form: form, client: page.request.client, target: page.request.target.policySource, question: question
+                ).render()
+            }
         case .respond(let response): return respond(response)
         case .refused(let error): return refused(error, request)
         }

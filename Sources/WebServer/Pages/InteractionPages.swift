@@ -69,6 +69,8 @@ struct ChooseAccountPage {
 struct ConsentPage {
     let form: FormPart
     let client: Client
+    /// Where the answer goes, as a host or the scheme of an app's own.
+    let target: String
     let question: ConsentQuestion
 
     func render() -> Page {
@@ -81,12 +83,20 @@ struct ConsentPage {
                 <ul>
                 \(scopes)
                 </ul>
+                \(origin)
                 <form method="post" action="/consent">
                 \(form.html)
                 <button type="submit" name="answer" value="allow">Allow</button>
                 <button type="submit" name="answer" value="deny" class="quiet">Do not allow</button>
                 </form>
                 """)
+    }
+
+    /// What a person can judge a client by that chose its name itself (draft-ietf-oauth-client-id-metadata-document §6).
+    private var origin: HTML {
+        guard client.managedBy == .api else { return "" }
+        let host: HTML = client.documentHost.map { " It is described by <strong>\($0)</strong>." } ?? ""
+        return "<p class=\"fine\">Nobody here has checked this application.\(host) You will be sent to <strong>\(target)</strong>.</p>"
     }
 
     private static func words(_ scope: Identifier) -> String {
