@@ -346,7 +346,7 @@ enum ErrorCatalogue {
                 "Add it if its clients are wanted."
             ),
             (
-                "client_document_unreachable", "The document cannot be fetched, or is no JSON object; the reason is in the outgoing calls.",
+                "client_document_unreachable", "The document cannot be fetched, or is no JSON object; `problem` in the log says why.",
                 "It must come from its URL itself, without redirect, as `application/json`, at most 32 KiB, and from a public address."
             ),
             (

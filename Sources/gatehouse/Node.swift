@@ -221,7 +221,7 @@ final class Node: Sendable {
             OAuthServer.Parts(
                 store: store, clients: clients, tokens: refreshTokens, masterKeys: masterKeys, verifier: verifier,
                 nonces: proofDesk.nonces, environment: environment, registration: registration,
-                documents: ClientDocuments(policy: policy, calls: calls, environment: environment)))
+                documents: ClientDocuments(policy: policy, calls: calls, environment: environment, log: log)))
         logouts = oauth.logoutDelivery(through: outbound, log: log)
         resources = ResourceLoader(settings: settings, store: store, hashing: hashing, secrets: clientSecrets, environment: environment)
         let lockout = LockoutPolicy(

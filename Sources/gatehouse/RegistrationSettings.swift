@@ -21,6 +21,7 @@ extension RegistrationPolicy {
         clientsMax = try resolved.integer("registration.clients_max")
         perSource = try resolved.integer("registration.per_source")
         unusedTTL = try resolved.duration("registration.unused_ttl")
+        tokenAlgorithms = resolved.texts("keys.id_token_algorithms")
         takesDocuments = try resolved.flag("registration.documents")
         documentHosts = resolved.texts("registration.document_hosts").map { Identifier($0) }
         for host in documentHosts where URISyntax.host(of: "https://\(host)/").map({ Identifier($0) }) != host {

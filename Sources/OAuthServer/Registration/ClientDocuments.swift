@@ -48,9 +48,11 @@ package struct ClientDocuments: Sendable {
 
     private let policy: RegistrationPolicy
     private let documents: RemoteDocuments<Content>
+    private let log: Log
 
-    package init(policy: RegistrationPolicy, calls: any OutgoingCalls, environment: Environment) {
+    package init(policy: RegistrationPolicy, calls: any OutgoingCalls, environment: Environment, log: Log) {
         self.policy = policy
+        self.log = log
         var limits = RemoteDocuments<Content>.Limits()
         limits.documentBytesMax = ClientDocuments.bytesMax
         // Strangers choose these; the key sets of known clients have a share of their own.
@@ -82,6 +84,7 @@ package struct ClientDocuments: Sendable {
         }
         let content: Content
         do { content = try await documents.document(at: url.url).value } catch {
+            log(.info, "client_document_unreachable", [("client", url.id.text), ("problem", error.rawValue)])
             throw OAuthError(
                 .invalidClient, .clientDocumentUnreachable, "The document of this application cannot be read at the moment.")
         }

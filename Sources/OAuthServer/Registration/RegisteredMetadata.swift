@@ -65,6 +65,15 @@ package struct RegisteredMetadata: Sendable {
             if value.string?.isEmpty == true || value.array?.isEmpty == true { continue }
             if let message = field.write(&metadata, value) { throw RegisteredMetadata.fault(field.name, message) }
         }
+        for (name, algorithm) in [
+            ("id_token_signed_response_alg", metadata.idTokenAlgorithm), ("userinfo_signed_response_alg", metadata.userinfoAlgorithm),
+            ("introspection_signed_response_alg", metadata.introspectionAlgorithm),
+            ("authorization_signed_response_alg", metadata.authorizationAlgorithm),
+        ] {
+            // Whoever asks a file for it gets a server that cannot sign; here nobody would notice.
+            guard let algorithm, !policy.tokenAlgorithms.contains(where: { $0.isSameBytes(as: algorithm) }) else { continue }
+            throw RegisteredMetadata.fault(name, "is \(algorithm), which nothing is signed with here")
+        }
         if metadata.applicationType != .native {
             for uri in metadata.postLogoutRedirectURIs {
                 if let message = RegisteredMetadata.webOnlyFault(uri) {

@@ -25,6 +25,9 @@ package struct RegistrationPolicy: Sendable {
     /// The hosts of such URLs; empty: any.
     package var documentHosts: [Identifier]
 
+    /// What tokens can be signed with here.
+    package var tokenAlgorithms: [String]
+
     /// Redirect URIs and the like, of one client.
     package static let redirectURIsMax = 32
     /// `POST /register` and `PUT`, in bytes.
@@ -79,6 +82,7 @@ package struct RegistrationPolicy: Sendable {
         clientsMax = 1_000
         perSource = 20
         unusedTTL = .seconds(30 * 86_400)
+        tokenAlgorithms = ClientFields.signatures
         takesDocuments = false
         documentHosts = []
     }

@@ -223,6 +223,35 @@ struct ClientDocumentTests {
         #expect(await client.refresh(tokens.text("refresh_token"), test).error == "invalid_client")
     }
 
+    @Test("of 64 people who agree at once to a client that nobody has agreed to before, all agree to the same one")
+    func race() async throws {
+        let test = try await node(Documents([Self.id: Self.document()]))
+        var policy = RegistrationPolicy()
+        policy.takesDocuments = true
+        let documents = ClientDocuments(
+            policy: policy, calls: Documents([Self.id: Self.document()]), environment: test.node.environment, log: .silent)
+        let known = KnownClients(store: test.node.store, documents: documents, policy: policy)
+        let now = test.clock.now
+        let uids = try await withThrowingTaskGroup(of: Identifier?.self) { group in
+            for _ in 0..<64 { group.addTask { try await known.client(Identifier(Self.id), keeps: true, at: now)?.uid } }
+            return try await group.reduce(into: Set<Identifier?>()) { $0.insert($1) }
+        }
+        #expect(uids.count == 1 && uids.first != Identifier(Self.id))
+        #expect(try await test.store.clients().filter { $0.id == Identifier(Self.id) }.count == 1)
+    }
+
+    @Test("why a document cannot be read stands in the log, and nowhere else")
+    func logged() async throws {
+        let lines = Lines()
+        let (documents, environment) = (Documents(), Environment.live)
+        documents.fail(.addressPrivate)
+        let source = ClientDocuments(policy: RegistrationPolicy(), calls: documents, environment: environment, log: lines.log)
+        let url = try ClientDocumentURL(Identifier(Self.id))
+        let error = await #expect(throws: OAuthError.self) { try await source.definition(url) }
+        #expect(error?.detail.contains("address_private") == false)
+        #expect(lines.all == ["info client_document_unreachable client=\(Self.id) problem=address_private"])
+    }
+
     @Test("prompt=none before anybody has agreed says so, and leaves no row")
     func promptNone() async throws {
         let test = try await node(Documents([Self.id: Self.document()]))

@@ -213,6 +213,8 @@ struct RegistrationFlowTests {
         (#""scope":"a\"b""#, "scope"), (#""scope":["openid"]"#, "scope"), (#""subject_type":"x""#, "subject_type"),
         (#""id_token_signed_response_alg":"none""#, "id_token_signed_response_alg"),
         (#""id_token_signed_response_alg":"HS256""#, "id_token_signed_response_alg"),
+        (#""id_token_signed_response_alg":"PS256""#, "id_token_signed_response_alg"),
+        (#""userinfo_signed_response_alg":"PS256""#, "userinfo_signed_response_alg"),
         (#""id_token_encrypted_response_alg":"RSA-OAEP-256""#, "id_token_encrypted_response_alg"),
         (#""request_object_signing_alg":"none""#, "request_object_signing_alg"), (#""default_max_age":-1"#, "default_max_age"),
         (#""backchannel_logout_uri":"http://10.0.0.1/x""#, "backchannel_logout_uri"),
@@ -228,6 +230,17 @@ struct RegistrationFlowTests {
         #expect(answer.status == 400 && answer.error == "invalid_client_metadata", "\(members): \(answer.error ?? "registered")")
         #expect(answer.text("error_description").contains("\"\(name)\""), "\(answer.text("error_description"))")
         #expect(try await test.store.clients().allSatisfy { $0.managedBy != .api })
+    }
+
+    @Test(
+        "what it may be at the most is checked at the start: no scope of Gatehouse's own, no host that is none",
+        arguments: [
+            ["--registration.scopes", "openid,gatehouse:admin"], ["--registration.scopes", "a\"b"],
+            ["--registration.document_hosts", "https://app.example"], ["--registration.document_hosts", "App.example"],
+            ["--registration.document_hosts", "*.app.example"],
+        ])
+    func faultySettings(_ settings: [String]) async throws {
+        await #expect(throws: StartFailure.self) { try await TestNode.start(settings) }
     }
 
     @Test("DR-07, §2.3: a software statement is refused by name: nobody's are trusted")
