@@ -40,6 +40,7 @@ package struct OAuthError: Error, Sendable, Equatable {
         /// RFC 7591 §3.2.2.
         case invalidRedirectURI = "invalid_redirect_uri"
         case invalidClientMetadata = "invalid_client_metadata"
+        case unapprovedSoftwareStatement = "unapproved_software_statement"
         /// RFC 6750 §3.1.
         case invalidToken = "invalid_token"
         case insufficientScope = "insufficient_scope"
@@ -122,6 +123,19 @@ package struct OAuthError: Error, Sendable, Equatable {
         case formForeign = "form_foreign"
         case idTokenHintInvalid = "id_token_hint_invalid"
         case logoutRedirectUnregistered = "logout_redirect_unregistered"
+        case registrationOff = "registration_off"
+        case registrationTokenMissing = "registration_token_missing"
+        case registrationTokenInvalid = "registration_token_invalid"
+        case registrationLimited = "registration_limited"
+        case registrationFull = "registration_full"
+        case registrationAccessInvalid = "registration_access_invalid"
+        case clientMetadataInvalid = "client_metadata_invalid"
+        case redirectURIInvalid = "redirect_uri_invalid"
+        case softwareStatementUntrusted = "software_statement_untrusted"
+        case clientDocumentURLInvalid = "client_document_url_invalid"
+        case clientDocumentHostNotAllowed = "client_document_host_not_allowed"
+        case clientDocumentUnreachable = "client_document_unreachable"
+        case clientDocumentInvalid = "client_document_invalid"
     }
 
     package var code: Code

@@ -7,7 +7,7 @@ package import TokenVerification
 /// offered, and metadata is computed from the same lists.
 package struct OAuthServer: Sendable {
     package typealias Stores = AccountStore & ClientStore & GrantStore & AuthorizationStore & ConsentStore & ParkedStore & SpentStore
-        & RevocationStore & AuditStore & SessionStore & LogoutStore
+        & RevocationStore & AuditStore & SessionStore & LogoutStore & RegistrationStore
 
     /// What the server needs from outside.
     package struct Parts: Sendable {
@@ -18,11 +18,15 @@ package struct OAuthServer: Sendable {
         package var verifier: TokenVerifier
         package var nonces: DPoPNonces
         package var environment: Environment
+        package var registration: ClientRegistration
+        package var documents: ClientDocuments
 
         package init(
             store: any Stores, clients: ClientAuthentication, tokens: RefreshTokens, masterKeys: MasterKeys, verifier: TokenVerifier,
-            nonces: DPoPNonces, environment: Environment
+            nonces: DPoPNonces, environment: Environment, registration: ClientRegistration, documents: ClientDocuments
         ) {
+            self.registration = registration
+            self.documents = documents
             self.nonces = nonces
             self.store = store
             self.clients = clients
@@ -40,12 +44,15 @@ package struct OAuthServer: Sendable {
     package let revocation: RevocationEndpoint
     package let userInfo: UserInfo
     package let logout: LogoutEndpoint
+    /// RFC 7591, RFC 7592, OpenID Connect Registration.
+    package let registration: ClientRegistration
     package let forms: FormTokens
     package let sender: SenderConstraint
     /// Signs what clients get as JWTs.
     package let responses: TokenIssuer
 
     private let store: any Stores
+    private let documents: ClientDocuments
     private let issuer: Identifier
     private let keys: SigningKeys
     private let steps: [any AuthorizeStep]
@@ -80,15 +87,17 @@ package struct OAuthServer: Sendable {
             ClientCredentialsGrant(policies: policies, lifetime: tokens.issuer.accessLifetime),  // RFC 6749 §4.4
         ]
 
+        (registration, documents) = (parts.registration, parts.documents)
+        let known = KnownClients(store: store, documents: documents, policy: registration.policy)
         let requests = AuthorizeRequests(
-            clients: store, parked: store,
+            clients: known, parked: store,
             objects: RequestObjects(keys: tokens.issuer.clientKeys, issuer: issuer), steps: steps)
         authorize = AuthorizeEndpoint(
             requests: requests, store: store, policies: policies, issuer: tokens.issuer, masterKeys: parts.masterKeys,
             lifetimes: tokens.lifetimes)
         token = TokenEndpoint(clients: clients, grants: grants, sender: sender, issuer: tokens.issuer)
         pushedRequests = PushedRequestEndpoint(
-            clients: clients, requests: requests, sender: sender, store: store, environment: environment)
+            clients: clients.finding(in: known), requests: requests, sender: sender, store: store, environment: environment)
         introspection = IntrospectionEndpoint(clients: clients, verifier: parts.verifier, tokens: tokens, environment: environment)
         revocation = RevocationEndpoint(
             clients: clients, verifier: parts.verifier, tokens: tokens, store: store, environment: environment)
@@ -136,6 +145,8 @@ package struct OAuthServer: Sendable {
         metadata.flag("request_uri_parameter_supported", false)
         metadata.flag("require_pushed_authorization_requests", false)
         logout.describe(in: &metadata)
+        registration.describe(in: &metadata)
+        if documents.isOn { metadata.flag("client_id_metadata_document_supported", true) }
         return metadata.members
     }
 

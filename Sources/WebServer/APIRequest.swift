@@ -41,6 +41,15 @@ package struct APIRequest: Sendable {
     /// - Throws: 415 for another media type, 400 for anything that is not strict JSON, no object, or has a member that the
     ///   endpoint does not know: a misspelt or misplaced field must not be passed over in silence.
     package func json(_ members: Set<String>) throws(APIError) -> JSONBody {
+        let object = try anyJSON()
+        for name in object.names where !members.contains(where: { $0.isSameBytes(as: name) }) {
+            throw APIError(400, "invalid_request", "The member \"\(name.prefix(64))\" is not known here.", reason: "unknown_member")
+        }
+        return JSONBody(object: object)
+    }
+
+    /// The body as a JSON object with whatever members. Throws as `json`.
+    package func anyJSON() throws(APIError) -> JSONObject {
         guard let type = facts.headers.text("content-type"), APIRequest.isJSON(type) else {
             throw APIError(415, "unsupported_media_type", "Send the request as application/json.")
         }
@@ -50,10 +59,7 @@ package struct APIRequest: Sendable {
                 400, "invalid_request", "The body is not JSON that can be accepted: \(error.rawValue).", reason: "json_\(error.rawValue)")
         }
         guard let object = value.object else { throw .invalidRequest("The body must be a JSON object.") }
-        for name in object.names where !members.contains(where: { $0.isSameBytes(as: name) }) {
-            throw APIError(400, "invalid_request", "The member \"\(name.prefix(64))\" is not known here.", reason: "unknown_member")
-        }
-        return JSONBody(object: object)
+        return object
     }
 
     private static func isJSON(_ type: String) -> Bool {

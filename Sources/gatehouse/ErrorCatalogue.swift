@@ -8,7 +8,8 @@ enum ErrorCatalogue {
     }
 
     static let sections: [Section] = [
-        tokens, proofs, signIn, oauth, authorization, tokenRequests, signingOut, requests, gateway, outgoing, operating, framing,
+        tokens, proofs, signIn, oauth, authorization, tokenRequests, signingOut, registration, requests, gateway, outgoing, operating,
+        framing,
     ]
 
     static var slugs: Set<String> { Set(sections.flatMap { $0.rows.map(\.slug) }) }
@@ -294,6 +295,63 @@ enum ErrorCatalogue {
             (
                 "token_not_of_person", "The token is a client's own: there is no person behind it.",
                 "Use a token from the code flow with `openid`."
+            ),
+        ])
+
+    private static let registration = Section(
+        title: "Registration of clients",
+        introduction: """
+            `/register` (RFC 7591, RFC 7592), and clients whose id is the URL of a document.
+            """,
+        rows: [
+            ("registration_off", "A client wants to register, and nobody may.", "The setting `registration.policy`, if it may."),
+            (
+                "registration_token_missing", "A client wants to register without an initial access token.",
+                "`gatehouse client registration-token`, sent as a bearer token."
+            ),
+            (
+                "registration_token_invalid", "The initial access token is unknown, used up or expired.",
+                "Make another one: `gatehouse client registration-token --uses N --ttl 7d`."
+            ),
+            (
+                "registration_limited", "More registrations from one address within an hour than `registration.per_source`.",
+                "Find out who registers; a client registers once and keeps what it gets."
+            ),
+            (
+                "registration_full", "As many clients as `registration.clients_max` have registered, and none of them lies unused.",
+                "`gatehouse client list`; raise the setting, or lower `registration.unused_ttl`."
+            ),
+            (
+                "registration_access_invalid", "No such registered client, or not its registration access token.",
+                "The client sends the token that it was given when it registered; a lost one means registering again."
+            ),
+            (
+                "client_metadata_invalid", "A member of what a client registers is malformed, not offered, or does not go with another.",
+                "The description that the client gets names the member."
+            ),
+            (
+                "redirect_uri_invalid", "A redirect URI that nobody may register, or none.",
+                "`https`, `http` on loopback, or for native apps a scheme like `com.example.app:/`; no fragment, no wildcard."
+            ),
+            (
+                "software_statement_untrusted", "A client registers with a software statement, and no issuer of them is trusted.",
+                "Register without it."
+            ),
+            (
+                "client_document_url_invalid", "A `client_id` that is a URL, but none that may name a document.",
+                "`https://HOST/PATH`, host in lower case, without fragment, credentials and dot segments."
+            ),
+            (
+                "client_document_host_not_allowed", "The document's host is not in `registration.document_hosts`.",
+                "Add it if its clients are wanted."
+            ),
+            (
+                "client_document_unreachable", "The document cannot be fetched, or is no JSON object; `problem` in the log says why.",
+                "It must come from its URL itself, without redirect, as `application/json`, at most 32 KiB, and from a public address."
+            ),
+            (
+                "client_document_invalid", "The document names another `client_id`, has a secret, or has what could not be registered.",
+                "The page says what; the client's author mends it."
             ),
         ])
 

@@ -65,18 +65,19 @@ final class Node: Sendable {
     static let leeway = Duration.seconds(60)
 
     /// The keys of every target, beside those of the server itself.
-    static let moreKeys = FirstPartyTokens.settings + SigningKeys.settings + Outbound.settings
+    static let moreKeys = FirstPartyTokens.settings + SigningKeys.settings + Outbound.settings + RegistrationPolicy.settings
 
     /// Opens the store and reads what must be there before the first request. Nothing is left open when it throws.
     ///
+    /// - Parameter calls: In the place of `outbound` where documents of clients are fetched, for tests.
     /// - Throws: `StartFailure` with one sentence for the operator.
     static func open(
-        _ settings: ServerSettings, environment: Environment, log: Log, metrics: Metrics = Metrics()
+        _ settings: ServerSettings, environment: Environment, log: Log, metrics: Metrics = Metrics(), calls: (any OutgoingCalls)? = nil
     ) async throws(StartFailure) -> Node {
         do {
             let opened = try await openDatabase(settings, environment)
             let node: Node
-            do { node = try await Node(settings, opened, environment: environment, log: log, metrics: metrics) } catch {
+            do { node = try await Node(settings, opened, environment: environment, log: log, metrics: metrics, calls: calls) } catch {
                 await opened.close()
                 throw error
             }
@@ -146,10 +147,11 @@ final class Node: Sendable {
     }
 
     private init(
-        _ settings: ServerSettings, _ opened: Opened, environment: Environment, log: Log, metrics: Metrics
+        _ settings: ServerSettings, _ opened: Opened, environment: Environment, log: Log, metrics: Metrics, calls: (any OutgoingCalls)?
     ) async throws {
         let database = opened.database
         outbound = try Outbound.open(settings, environment: environment)
+        let calls: any OutgoingCalls = calls ?? outbound
         wake = opened.wake
         let issuerID = Identifier(settings.issuer.text)
         let accessTTL = settings.tokens.accessTTL
@@ -190,7 +192,7 @@ final class Node: Sendable {
         let snapshots = ResourceSnapshots(clients: ClientDirectory(secrets: clientSecrets), events: events, log: log)
         self.snapshots = snapshots
         later.value = snapshots
-        let clientKeys = ClientKeys(calls: outbound, environment: environment)
+        let clientKeys = ClientKeys(calls: calls, environment: environment)
         let issuer = TokenIssuer(
             issuer: issuerID, accessLifetime: accessTTL,
             subjects: SubjectIdentifiers(salt: Secret(try await store.lastingSecret("pairwise_salt"))), keys: keys, masterKeys: masterKeys,
@@ -210,10 +212,16 @@ final class Node: Sendable {
             store: store, secrets: clientSecrets,
             assertions: ClientAssertions(keys: clientKeys, store: store, issuer: issuerID, secrets: clientSecrets))
         firstParty = FirstPartyTokens(store: store, clients: clients, refreshTokens: refreshTokens)
+        let policy = try RegistrationPolicy(settings.resolved)
+        let registration = ClientRegistration(
+            policy: policy, store: store, secrets: clientSecrets, sectors: SectorDocuments(calls: calls, environment: environment),
+            issuer: issuerID, environment: environment,
+            changed: { [store] () async throws(StoreError) in try await snapshots.reload(from: store) })
         oauth = OAuthServer(
             OAuthServer.Parts(
                 store: store, clients: clients, tokens: refreshTokens, masterKeys: masterKeys, verifier: verifier,
-                nonces: proofDesk.nonces, environment: environment))
+                nonces: proofDesk.nonces, environment: environment, registration: registration,
+                documents: ClientDocuments(policy: policy, calls: calls, environment: environment, log: log)))
         logouts = oauth.logoutDelivery(through: outbound, log: log)
         resources = ResourceLoader(settings: settings, store: store, hashing: hashing, secrets: clientSecrets, environment: environment)
         let lockout = LockoutPolicy(

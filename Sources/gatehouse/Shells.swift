@@ -45,7 +45,8 @@ struct Shells {
             [
                 LoginEndpoint(signIn: node.signIn, tokens: node.firstParty, log: log).endpoint,
                 RefreshEndpoint(tokens: node.firstParty, log: log).endpoint, OpenAPIEndpoint.endpoint,
-            ] + OAuthEndpoints(server: node.oauth, own: own, log: log).endpoints + Shells.pages(node) + AssetEndpoints.endpoints
+            ] + OAuthEndpoints(server: node.oauth, own: own, log: log).endpoints
+                + RegistrationEndpoints(registration: node.oauth.registration).endpoints + Shells.pages(node) + AssetEndpoints.endpoints
                 + sessions.endpoints + consents.endpoints + AuthListener.hotRows(validate, keyDocument) + [events.row],
             environment: environment, trustedProxies: node.settings.trustedProxies, isSecure: node.settings.issuer.isSecure,
             crossOrigin: CrossOrigin { [clients = node.clients] in clients.isOrigin($0) }, log: log, observe: observe
@@ -54,8 +55,9 @@ struct Shells {
         auth = AuthListener(
             validate: validate, keyDocument: keyDocument, events: events, forwardAuth: { forwardAuth.respond(to: $0) }, api: api)
         let endpoints = AdminEndpoints(
-            store: node.store, accounts: node.accounts, keys: node.keys, clientSecrets: node.clientSecrets, verifier: node.verifier,
-            environment: environment, reload: { () async throws(StoreError) in try await node.reload() },
+            store: node.store, accounts: node.accounts, keys: node.keys, clientSecrets: node.clientSecrets,
+            registrationTokens: node.oauth.registration.initialTokens, verifier: node.verifier, environment: environment,
+            reload: { () async throws(StoreError) in try await node.reload() },
             apply: { files, prune, dryRun, traceID in
                 let answer = await node.resources.answer(files, prune: prune, dryRun: dryRun, traceID: traceID)
                 guard case .applied = answer, !dryRun else { return answer }

@@ -20,7 +20,9 @@ struct MovingAuthorizations {
         let owner = try #require(try await node.account("alice"))
         var definition = ClientDefinition(id: "registered")
         (definition.grants, definition.redirectURIs) = ([.authorizationCode], ["https://client.example/cb"])
-        let web = try #require(try await store.register(definition, secretHash: [1], tokenHash: [0, 255], at: now, event: event))
+        let outcome = try await store.register(
+            definition, secretHash: [1], tokenHash: [0, 255], within: RegistrationBounds(), at: now, event: event)
+        guard case .registered(let web) = outcome else { throw StoreError.corrupt("no client") }
         let assurance = SessionAssurance(acr: "1", amr: ["pwd"], authenticatedAt: now)
         func open(_ cookie: UInt8) async throws -> Session {
             let request = OpenBrowserSession(

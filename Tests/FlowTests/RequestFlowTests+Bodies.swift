@@ -7,13 +7,13 @@ import WebServer
 
 // What a body may be, for every endpoint.
 extension RequestFlowTests {
-    @Test("every POST and PATCH reads JSON or a form, but for those that are named here")
+    @Test("every POST, PUT and PATCH reads JSON or a form, but for those that are named here")
     func bodyForms() async throws {
         let test = try await TestNode.start()
         // What they do needs a bearer token, which no page of another site can send.
         let bodyless = ["/admin/keys/rotate", "/admin/keys/{kid}/revoke", "/admin/clients/{id}/secrets", "/userinfo"]
         for (endpoint, _) in rows(test) {
-            let isWriting = ["POST", "PATCH"].contains(endpoint.method)
+            let isWriting = ["POST", "PUT", "PATCH"].contains(endpoint.method)
             #expect((endpoint.reads == .nothing) == (!isWriting || bodyless.contains(endpoint.path)), "\(endpoint.path)")
         }
         for form in [Endpoint.BodyForm.json, .form] { #expect(rows(test).filter { $0.endpoint.reads == form }.count >= 8) }

@@ -23,11 +23,16 @@ final class TestNode: Sendable {
 
     static let password = "correct-horse-battery"
 
-    /// - Parameter settings: Further settings, as on the command line.
-    static func start(_ settings: [String] = [], resources: String = TestNode.resources) async throws -> TestNode {
+    /// - Parameters:
+    ///   - settings: Further settings, as on the command line.
+    ///   - calls: In the place of the way to other servers.
+    static func start(
+        _ settings: [String] = [], resources: String = TestNode.resources, calls: (any OutgoingCalls)? = nil
+    ) async throws -> TestNode {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("gatehouse-flow-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        return try await TestNode(folder: folder, storage: "sqlite:\(folder.path)/gatehouse.db", settings: settings, resources: resources)
+        return try await TestNode(
+            folder: folder, storage: "sqlite:\(folder.path)/gatehouse.db", settings: settings, resources: resources, calls: calls)
     }
 
     /// Several nodes on one PostgreSQL, with one clock and one master key; the first has applied the resources.
@@ -58,7 +63,8 @@ final class TestNode: Sendable {
     }
 
     init(
-        folder: URL, storage: String, settings: [String], resources: String?, clock: TestClock = TestClock(), log: Log = .silent
+        folder: URL, storage: String, settings: [String], resources: String?, clock: TestClock = TestClock(), log: Log = .silent,
+        calls: (any OutgoingCalls)? = nil
     ) async throws {
         self.folder = folder
         let file = folder.appendingPathComponent("resources.yaml").path
@@ -73,7 +79,7 @@ final class TestNode: Sendable {
         var environment = Environment.live
         environment.now = { [clock] in clock.now }
         environment.uptime = { [clock] in clock.uptime }
-        node = try await Node.open(loaded, environment: environment, log: log)
+        node = try await Node.open(loaded, environment: environment, log: log, calls: calls)
         if resources != nil { _ = try await node.resources.apply(try node.resources.files(), prune: false, dryRun: false, traceID: "t") }
         try await node.reload()
         shells = Shells(node: node)

@@ -89,7 +89,7 @@ package struct AuthorizeEndpoint: Sendable {
         _ opened: AuthorizeRequests.Opened, _ state: InteractionState, _ browser: Browser, agreed: Bool?, at now: Instant
     ) async -> AuthorizeOutcome {
         let proved: AuthorizeRequests.Proved
-        do { proved = try await requests.prove(opened, at: now) } catch { return .refused(error) }
+        do { proved = try await requests.prove(opened, keeps: agreed == true, at: now) } catch { return .refused(error) }
         do { return try await decide(try await requests.check(proved), state, browser, agreed: agreed, at: now) } catch {
             return refuse(error, proved.request, at: now)
         }

@@ -4,12 +4,12 @@ package import Store
 /// Reads and checks authorization requests, in two phases (RFC 6749 §4.1.2.1): until client and target are proved, nothing goes anywhere
 /// but onto a page.
 package struct AuthorizeRequests: Sendable {
-    private let clients: any ClientStore
+    private let clients: any ClientSource
     private let parked: any ParkedStore
     private let objects: RequestObjects
     private let steps: [any AuthorizeStep]
 
-    package init(clients: any ClientStore, parked: any ParkedStore, objects: RequestObjects, steps: [any AuthorizeStep]) {
+    package init(clients: any ClientSource, parked: any ParkedStore, objects: RequestObjects, steps: [any AuthorizeStep]) {
         self.clients = clients
         self.parked = parked
         self.objects = objects
@@ -35,7 +35,7 @@ package struct AuthorizeRequests: Sendable {
     /// - Throws: What is shown on a page. What is wrong with the object itself, `check` throws.
     package func open(_ sent: FormParameters, at now: Instant) async throws(OAuthError) -> Opened {
         guard sent["request"] != nil else { return Opened(parameters: sent, isSigned: false) }
-        let client = try await client(Identifier(try sent.required("client_id", bytesMax: 2_048)))
+        let client = try await client(Identifier(try sent.required("client_id", bytesMax: 2_048)), keeps: false, at: now)
         do {
             return Opened(parameters: try await objects.open(sent, of: client, at: now), isSigned: true)
         } catch {
@@ -55,11 +55,12 @@ package struct AuthorizeRequests: Sendable {
 
     /// The first phase: which client, and where the answer goes.
     ///
+    /// - Parameter keeps: As of `ClientSource`.
     /// - Throws: What is shown on a page, and never sent to the client.
-    package func prove(_ opened: Opened, at now: Instant) async throws(OAuthError) -> Proved {
+    package func prove(_ opened: Opened, keeps: Bool = false, at now: Instant) async throws(OAuthError) -> Proved {
         let sent = opened.parameters
         let id = Identifier(try sent.required("client_id", bytesMax: 2_048))
-        let client = try await client(id)
+        let client = try await client(id, keeps: keeps, at: now)
         let (parameters, pushed, wasSigned) = try await self.parameters(sent, client, at: now)
         guard client.definition.grants.contains(.authorizationCode) else {
             throw OAuthError(.unauthorizedClient, .grantNotAllowed, "This client may not send people here.")
@@ -106,10 +107,10 @@ package struct AuthorizeRequests: Sendable {
         return opened
     }
 
-    private func client(_ id: Identifier) async throws(OAuthError) -> Client {
-        let found: Client?
-        do { found = try await clients.client(id) } catch { throw OAuthError(storeError: error) }
-        guard let client = found else { throw OAuthError(.invalidClient, .clientUnknown, "There is no such application here.") }
+    private func client(_ id: Identifier, keeps: Bool, at now: Instant) async throws(OAuthError) -> Client {
+        guard let client = try await clients.client(id, keeps: keeps, at: now) else {
+            throw OAuthError(.invalidClient, .clientUnknown, "There is no such application here.")
+        }
         guard !client.isDisabled else {
             throw OAuthError(.invalidClient, .clientDisabled, "This application is not allowed to sign people in at the moment.")
         }

@@ -17,6 +17,8 @@ package struct ClientAuthentication: Sendable {
     private let store: any ClientStore
     private let secrets: ClientSecrets
     private let assertions: ClientAssertions
+    /// Nothing: the store alone. What a token request names is never fetched (CVE-2026-4874).
+    private var source: (any ClientSource)?
 
     /// How clients can prove themselves here, for metadata.
     package static let methods: [ClientAuthenticationKind] = [
@@ -27,6 +29,13 @@ package struct ClientAuthentication: Sendable {
         self.store = store
         self.secrets = secrets
         self.assertions = assertions
+    }
+
+    /// The same, for clients that are found elsewhere too.
+    package func finding(in source: any ClientSource) -> ClientAuthentication {
+        var other = self
+        other.source = source
+        return other
     }
 
     /// Whether this very client is in force and may sign people in.
@@ -70,7 +79,11 @@ package struct ClientAuthentication: Sendable {
         case .secret(let name, _, _), .assertion(let name, _): id = name
         }
         let found: Client?
-        do { found = try await store.client(id) } catch { throw OAuthError(storeError: error) }
+        if let source, let facts {
+            found = try await source.client(id, keeps: false, at: facts.now)
+        } else {
+            do { found = try await store.client(id) } catch { throw OAuthError(storeError: error) }
+        }
         let (client, method): (Client, ClientAuthenticationKind)
         switch presented {
         case .secret(_, let secret, let way):

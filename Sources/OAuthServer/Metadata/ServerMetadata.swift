@@ -13,6 +13,8 @@ package struct ServerMetadata: Sendable {
         package static let revocation = "/revoke"
         package static let userinfo = "/userinfo"
         package static let endSession = "/end-session"
+        /// And behind it, with a slash, each client that registered.
+        package static let registration = "/register"
         package static let keys = "/.well-known/jwks.json"
     }
 

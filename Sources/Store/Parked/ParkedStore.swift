@@ -8,6 +8,8 @@ package struct Parked: Sendable, Equatable {
         /// A device authorization (RFC 8628), and the way to it from the code that people type.
         case device
         case userCode = "user_code"
+        /// Leave to register a client (RFC 7591 §3), and how many uses it has left.
+        case registrationToken = "registration_token"
     }
 
     package let kind: Kind

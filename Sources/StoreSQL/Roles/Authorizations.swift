@@ -86,6 +86,7 @@ extension SQLStore {
                 guard try transaction.takeParked(.pushedRequest, request, of: client.id, at: now) != nil else { return .requestSpent }
             }
             if let consent = authorization.consent { try transaction.remember(consent) }
+            try transaction.useRegistration(client.uid, at: now)
             let codeUntil = now + authorization.codeLifetime
             let grant = Grant(
                 id: grantID, sessionID: session.id, accountID: account.id, clientUID: client.uid, clientID: client.id,

@@ -12,6 +12,7 @@ package struct AdminEndpoints: Sendable {
     let accounts: AccountService
     let keys: SigningKeys
     let clientSecrets: ClientSecrets
+    let registrationTokens: InitialAccessTokens
     let verifier: TokenVerifier
     let environment: Environment
     /// Called after clients or resources have changed, before the answer.
@@ -28,8 +29,9 @@ package struct AdminEndpoints: Sendable {
     }
 
     package init(
-        store: any Store, accounts: AccountService, keys: SigningKeys, clientSecrets: ClientSecrets, verifier: TokenVerifier,
-        environment: Environment, reload: @escaping @Sendable () async throws(StoreError) -> Void,
+        store: any Store, accounts: AccountService, keys: SigningKeys, clientSecrets: ClientSecrets,
+        registrationTokens: InitialAccessTokens,
+        verifier: TokenVerifier, environment: Environment, reload: @escaping @Sendable () async throws(StoreError) -> Void,
         apply:
             @escaping @Sendable (
                 _ files: [(path: String, content: [UInt8])], _ prune: Bool, _ dryRun: Bool, _ traceID: String
@@ -39,6 +41,7 @@ package struct AdminEndpoints: Sendable {
         self.accounts = accounts
         self.keys = keys
         self.clientSecrets = clientSecrets
+        self.registrationTokens = registrationTokens
         self.verifier = verifier
         self.environment = environment
         self.reload = reload

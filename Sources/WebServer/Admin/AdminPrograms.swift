@@ -15,18 +15,14 @@ extension AdminEndpoints {
                 return .json(200, json.bytes)
             },
             Endpoint("PATCH", "/admin/clients/{id}") { (request) throws(APIError) in
-                let body = try request.json(["disabled"])
-                guard let isDisabled = try body.flag("disabled") else { throw .invalidRequest("\"disabled\" is missing.") }
-                let id = Identifier(request.parameters[0])
-                let event = event(.clientChanged, request, client: id, isDisabled ? "disabled" : "enabled")
-                let found = try await stored { () async throws(StoreError) in
-                    let found = try await store.setClientDisabled(id, isDisabled, event: event)
-                    try await reload()
-                    return found
-                }
-                guard found else { throw APIError(404, "not_found", "There is no such client.", reason: "client_unknown") }
-                return ResponseFacts(status: 204)
+                try await setDisabled(Identifier(request.parameters[0]), try request.json(["disabled"]), request)
             },
+            // For ids that are URLs: no segment of a path has a slash.
+            Endpoint("PATCH", "/admin/clients") { (request) throws(APIError) in
+                let body = try request.json(["client_id", "disabled"])
+                return try await setDisabled(Identifier(try body.requiredText("client_id", bytesMax: 2_048)), body, request)
+            },
+            Endpoint("POST", "/admin/registration-tokens") { (request) throws(APIError) in try await makeRegistrationToken(request) },
             Endpoint("POST", "/admin/clients/{id}/secrets", reads: .nothing) { (request) throws(APIError) in try await rotateSecret(request)
             },
         ]
@@ -64,6 +60,40 @@ extension AdminEndpoints {
             )
         }
         return AdminEndpoints.answer(after)
+    }
+
+    private func setDisabled(_ id: Identifier, _ body: JSONBody, _ request: APIRequest) async throws(APIError) -> ResponseFacts {
+        guard let isDisabled = try body.flag("disabled") else { throw .invalidRequest("\"disabled\" is missing.") }
+        let event = event(.clientChanged, request, client: id, isDisabled ? "disabled" : "enabled")
+        let found = try await stored { () async throws(StoreError) in
+            let found = try await store.setClientDisabled(id, isDisabled, event: event)
+            try await reload()
+            return found
+        }
+        guard found else { throw APIError(404, "not_found", "There is no such client.", reason: "client_unknown") }
+        return ResponseFacts(status: 204)
+    }
+
+    /// Makes an initial access token (RFC 7591 §1.2); it is shown in this one answer.
+    private func makeRegistrationToken(_ request: APIRequest) async throws(APIError) -> ResponseFacts {
+        let body = try request.json(["uses", "expires_in"])
+        let uses = try body.wholeNumber("uses", 1...InitialAccessTokens.usesMax) ?? 1
+        let lifetime = Duration.seconds(
+            try body.wholeNumber("expires_in", 1...InitialAccessTokens.lifetimeMax.wholeSeconds)
+                ?? InitialAccessTokens.lifetimeUsual.wholeSeconds)
+        let event = event(.clientChanged, request, "registration token for \(uses)")
+        let token = try await stored { () async throws(StoreError) in
+            let token = try await registrationTokens.make(uses: uses, lifetime: lifetime, at: request.now)
+            try await store.append(event)
+            return token
+        }
+        var json = JSONWriter()
+        json.object {
+            $0.member("registration_token", token.exposed)
+            $0.member("uses", uses)
+            $0.member("expires_at", (request.now + lifetime).seconds)
+        }
+        return .json(201, json.bytes)
     }
 
     /// Makes a new secret; it is shown in this one answer. The one before stays valid until the next rotation.

@@ -67,7 +67,14 @@ struct ConsentPage {
             case .device: "Afterwards you go back to a program on this device."
             case .app(let scheme): "Afterwards you go back to an app on this device (<bdi>\(scheme)</bdi>)."
             }
-        return "<p class=\"fine\">\(place)</p>\(more)"
+        return "<p class=\"fine\">\(place)\(unchecked(request.client))</p>\(more)"
+    }
+
+    /// What a person can judge a client by that chose its name itself (draft-ietf-oauth-client-id-metadata-document §6).
+    private static func unchecked(_ client: Client) -> HTML {
+        guard client.managedBy == .api else { return "" }
+        let host: HTML = client.documentHost.map { " It is described by <strong><bdi>\($0)</bdi></strong>." } ?? ""
+        return " Nobody here has checked this application.\(host)"
     }
 }
 

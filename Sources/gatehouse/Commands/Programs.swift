@@ -1,12 +1,14 @@
 import AuthCore
+import Store
 
 /// `gatehouse client …`
 enum ClientCommand {
-    static let usage = "list | disable ID | enable ID | rotate-secret ID"
+    static let usage = "list | disable ID | enable ID | rotate-secret ID | registration-token [--uses N] [--ttl 1d]"
 
     static func run(_ arguments: [String]) async throws -> Int32 {
-        let options = try Options(arguments, operands: 2)
+        let options = try Options(arguments, options: ["--uses", "--ttl"], operands: 2)
         let control = try options.control()
+        if options.operands == ["registration-token"] { return try registrationToken(options, control) }
         if options.operands == ["list"] {
             let clients = try control.call("GET", "/admin/clients")["clients"]?.array ?? []
             let rows = clients.compactMap(\.object).map { client in
@@ -19,10 +21,13 @@ enum ClientCommand {
             return 0
         }
         guard options.operands.count == 2 else { throw UsageError(usage) }
-        let path = "/admin/clients/\(pathSegment(options.operands[1]))"
+        let id = options.operands[1]
+        let path = "/admin/clients/\(pathSegment(id))"
         switch options.operands[0] {
         case "disable", "enable":
-            try control.call("PATCH", path, JSONObject([("disabled", .bool(options.operands[0] == "disable"))]))
+            // The id may be a URL, which fits into no segment of a path.
+            let change = JSONObject([("client_id", .string(id)), ("disabled", .bool(options.operands[0] == "disable"))])
+            try control.call("PATCH", "/admin/clients", change)
             Terminal.out("\(options.operands[0])d")
         case "rotate-secret":
             let answer = try control.call("POST", path + "/secrets", JSONObject())
@@ -30,6 +35,25 @@ enum ClientCommand {
             Terminal.out(answer["client_secret"]?.string ?? "")
         default: throw UsageError(usage)
         }
+        return 0
+    }
+
+    /// Leave to register clients (RFC 7591 §3), for whoever is given it.
+    private static func registrationToken(_ options: Options, _ control: ControlClient) throws -> Int32 {
+        var body = JSONObject()
+        if let text = options.value("--uses") {
+            guard let uses = Int64(text), uses > 0 else { throw UsageError("--uses is no number of uses") }
+            body["uses"] = .number(JSONNumber(uses))
+        }
+        if let text = options.value("--ttl") {
+            guard let lifetime = DurationText.parse(text), lifetime >= .seconds(1) else { throw UsageError("--ttl is no duration (1d)") }
+            body["expires_in"] = .number(JSONNumber(lifetime.wholeSeconds))
+        }
+        let answer = try control.call("POST", "/admin/registration-tokens", body)
+        Terminal.error(
+            "Shown once. It is sent to /register as a bearer token, \(answer["uses"]?.int ?? 0) times, until \(timeText(answer["expires_at"]?.int))."
+        )
+        Terminal.out(answer["registration_token"]?.string ?? "")
         return 0
     }
 }

@@ -120,3 +120,17 @@ func race<Output: Sendable>(_ call: @escaping @Sendable (Int) async throws -> Ou
         return try await group.reduce(into: [Output]()) { $0.append($1) }
     }
 }
+
+extension RegistrationStore {
+    /// Registers without bounds.
+    ///
+    /// - Returns: Nothing when the id is taken.
+    func register(
+        _ client: ClientDefinition, secretHash: [UInt8]?, tokenHash: [UInt8], at now: Instant, event: AuditEvent
+    ) async throws(StoreError) -> Client? {
+        let outcome = try await register(
+            client, secretHash: secretHash, tokenHash: tokenHash, within: RegistrationBounds(), at: now, event: event)
+        if case .registered(let client) = outcome { return client }
+        return nil
+    }
+}

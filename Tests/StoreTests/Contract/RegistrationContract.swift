@@ -113,4 +113,77 @@ struct RegistrationContract {
         #expect(try await test.store.client("file")?.uid == client.uid)
         #expect(test.revoked.isEmpty)
     }
+
+    @Test("of 64 registrations under other ids as many succeed as there may be; what is full leaves nothing", arguments: StoreKind.allCases)
+    func bounded(_ kind: StoreKind) async throws {
+        let test = try await kind.open()
+        let clientsBefore = try await test.rows("clients")
+        let outcomes = try await StoreTests.race { number in
+            try await test.store.register(
+                ClientDefinition(id: Identifier("c\(number)")), secretHash: nil, tokenHash: [1], within: RegistrationBounds(clientsMax: 3),
+                at: test.now, event: test.event(.clientChanged))
+        }
+        var counts = (registered: 0, full: 0)
+        for outcome in outcomes {
+            switch outcome {
+            case .registered: counts.registered += 1
+            case .full: counts.full += 1
+            case .taken: Issue.record("no id is there twice")
+            }
+        }
+        #expect(counts == (3, 61))
+        #expect(try await test.rows("registrations") == 3)
+        #expect(try await test.rows("clients") == clientsBefore + 3)
+    }
+
+    @Test(
+        "what nobody has used goes when others register: not what is in use or was lately, is disabled, or is to stay",
+        arguments: StoreKind.allCases)
+    func unused(_ kind: StoreKind) async throws {
+        let test = try await kind.open()
+        func register(_ id: Identifier, stays: Bool = false, since: Instant? = nil) async throws {
+            var bounds = RegistrationBounds(unusedSince: since)
+            bounds.staysUnused = stays
+            guard
+                case .registered = try await test.store.register(
+                    ClientDefinition(id: id), secretHash: nil, tokenHash: [1], within: bounds, at: test.now,
+                    event: test.event(.clientChanged))
+            else {
+                Issue.record("\(id) is not registered")
+                return
+            }
+        }
+        // It registers "web", and somebody signs in through it.
+        let one = try await test.authorized(offline: true)
+        #expect(try await test.redeem(one.grant).word == "redeemed")
+        try await register("idle")
+        try await register("off")
+        #expect(try await test.store.setClientDisabled("off", true, event: test.event(.clientChanged)))
+        try await register("service", stays: true)
+        test.advance(.seconds(60))
+        try await register("late", since: test.now)
+        #expect(try await test.store.client("idle") == nil)
+        for id: Identifier in ["web", "off", "service", "late"] { #expect(try await test.store.client(id) != nil, "\(id)") }
+        #expect(try await test.rows("registrations") == 4)
+        // The grants of a client end, and it was used less long ago than it may lie unused: it stays. Then it goes.
+        #expect(try await test.store.revoke(one.grant.id, at: test.now, event: test.event(.tokenRevoked)))
+        test.advance(.seconds(400 * 86_400))
+        // Expired grants go with ordinary writes.
+        let late = try #require(try await test.store.client("late"))
+        for number in 0..<4 { _ = try await test.authorized("other\(number)", client: late) }
+        try await register("last", since: test.now)
+        #expect(try await test.store.client("web") == nil)
+        #expect(try await test.store.client("off") != nil)
+    }
+
+    @Test("whoever signs in through a registered client keeps it", arguments: StoreKind.allCases)
+    func used(_ kind: StoreKind) async throws {
+        let test = try await kind.open()
+        let one = try await test.authorized()
+        test.advance(.seconds(7_200))
+        let session = try await test.openBrowser(one.account, cookie: "second")
+        let used = test.now
+        #expect(try await test.authorize(test.authorization(one.account, session, one.client)).grant != nil)
+        #expect(try await test.rows("registrations WHERE created_ms = \(used.milliseconds)") == 1)
+    }
 }
