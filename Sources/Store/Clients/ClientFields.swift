@@ -139,6 +139,13 @@ package enum ClientFields {
         flag(
             "exchange_impersonates", \.exchangeImpersonates, "Whether exchanged tokens name no actor. Default false: they say `act`.",
             isRegistrable: false),
+        text(
+            "assertion_issuer", \.assertionIssuer, "URL",
+            "Whose assertions it may turn into tokens (RFC 7523); their `sub` is a user name here.", URISyntax.webFault,
+            isRegistrable: false),
+        text(
+            "assertion_jwks_uri", \.assertionKeysURI, "URL", "Where that issuer publishes its keys.", URISyntax.webFault,
+            isRegistrable: false),
     ]
 
     /// What clients may choose to have signed with.

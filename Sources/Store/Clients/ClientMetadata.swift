@@ -68,6 +68,9 @@ package struct ClientMetadata: Sendable, Equatable {
     package var exchangeClients: [String] = []
     /// Whether an exchanged token names this client as the actor (delegation) or hides it (impersonation).
     package var exchangeImpersonates = false
+    /// Whose assertions about people this client may turn into tokens (RFC 7523 §2.1), and where that issuer publishes its keys.
+    package var assertionIssuer: String?
+    package var assertionKeysURI: String?
 
     package init() {}
 

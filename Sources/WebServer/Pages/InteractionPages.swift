@@ -89,7 +89,7 @@ struct ConsentPage {
                 """)
     }
 
-    private static func words(_ scope: Identifier) -> String {
+    static func words(_ scope: Identifier) -> String {
         switch scope.text {
         case "openid": "know that it is you"
         case "profile": "see your user name"

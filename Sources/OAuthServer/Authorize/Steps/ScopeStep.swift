@@ -11,16 +11,6 @@ package struct ScopeStep: AuthorizeStep {
     package func apply(_ parameters: FormParameters, to request: inout AuthorizationRequest) async throws(OAuthError) {
         request.scope = try parameters.scope()
         request.resources = try parameters.resources()
-        let catalogue = try await policies.policy(atLeast: 0).catalogue
-        for resource in request.resources where !catalogue.isResource(resource) {
-            throw OAuthError(.invalidTarget, .audienceUnknown, "The resource \"\(resource)\" does not exist.")
-        }
-        guard let scope = request.scope else { return }
-        for name in scope where !catalogue.isKnown(name) {
-            throw OAuthError(.invalidScope, .scopeUnknown, "The scope \"\(name)\" does not exist.")
-        }
-        if !scope.isEmpty, scope.intersection(request.client.definition.scopes).isEmpty {
-            throw OAuthError(.invalidScope, .scopeNotGranted, "This client may have none of these scopes.")
-        }
+        try await policies.check(request.scope, resources: request.resources, for: request.client)
     }
 }
