@@ -49,6 +49,8 @@ package struct DeviceVerification: Sendable {
         guard try await waiting(code, at: now) != nil else { return nil }
         var state = state
         state.query = code.shown
+        // Of another code, on the same way.
+        state.shown = nil
         return state
     }
 

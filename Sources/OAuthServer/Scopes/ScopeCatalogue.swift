@@ -165,11 +165,11 @@ package struct ScopePolicy: Sendable {
     /// What a token becomes when it is exchanged (RFC 8693 §2.1): a part of what it has, for resources that the client's policy names.
     ///
     /// - Parameters:
-    ///   - held: The scopes of the subject token.
+    ///   - held: What the subject token has.
     ///   - roles: Nothing for a client's own token.
     /// - Throws: `invalid_scope`, `invalid_target` for what it cannot become. Scopes of OpenID Connect and Gatehouse's own never pass on.
     package func exchanged(
-        _ held: ScopeSet, requested: ScopeSet?, audiences: [Identifier], roles: [Identifier]?, client: Client
+        _ held: GrantedAccess, requested: ScopeSet?, audiences: [Identifier], roles: [Identifier]?, client: Client
     ) throws(OAuthError) -> GrantedAccess {
         for audience in audiences where !catalogue.isResource(audience) {
             throw OAuthError(.invalidTarget, .audienceUnknown, "The audience \"\(audience)\" is no resource.")
@@ -181,8 +181,9 @@ package struct ScopePolicy: Sendable {
         }
         let mine = roles.map { allowed(roles: $0, client: client) } ?? client.definition.scopes
         let reachable = ScopeSet(
-            held.intersection(mine).filter { name in
-                catalogue.owner(of: name).map { (audiences.isEmpty ? targets : audiences).contains($0) } ?? false
+            held.scope.intersection(mine).filter { name in
+                guard let owner = catalogue.owner(of: name), held.audiences.contains(owner) else { return false }
+                return (audiences.isEmpty ? targets : audiences).contains(owner)
             })
         if let requested, !requested.isSubset(of: reachable) {
             throw OAuthError(

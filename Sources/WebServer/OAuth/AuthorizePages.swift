@@ -11,7 +11,7 @@ package struct AuthorizePages: Sendable {
     private let signIn: BrowserSignIn
     private let store: any BrowserSessionStore
     private let masterKeys: MasterKeys
-    private let cookies: BrowserCookies
+    let cookies: BrowserCookies
     let guesses: UserCodeGuesses
 
     package init(
@@ -56,7 +56,7 @@ package struct AuthorizePages: Sendable {
         do throws(OAuthError) {
             let sealed = try request.query().required("interaction", bytesMax: 131_072)
             let state = try InteractionState(sealed: sealed, masterKeys, at: request.now)
-            if state.isDevice { return try await device(state, request) }
+            if state.isDevice { return try await resumeDevice(state, request) }
             let browser = try await browser(request)
             return page(await server.authorize.proceed(state, browser, agreed: nil, at: request.now), request)
         } catch { return refused(error, request) }
@@ -76,7 +76,7 @@ package struct AuthorizePages: Sendable {
                 var state = state
                 state.signedIn = session.session.id
                 let others = held.filter { secret in !renewed.contains { $0.isSame(as: secret) } }
-                return try seeOther(state, headers: [cookies.header([cookie] + others)])
+                return try seeOther(state, request, headers: [cookies.header([cookie] + others)])
             case .refused(let problem):
                 if state.isDevice { return try await device(state, request, problem: problem, username: username) }
                 let browser = try await browser(request)
@@ -99,7 +99,7 @@ package struct AuthorizePages: Sendable {
             } else {
                 state.wantsAnother = true
             }
-            return try seeOther(state)
+            return try seeOther(state, request)
         } catch { return refused(error, request) }
     }
 
@@ -149,9 +149,12 @@ extension AuthorizePages {
         .invalidRequest, .formForeign, "This page does not belong to a sign-in that was begun here. Begin again.")
 
     func seeOther(
-        _ state: InteractionState, headers: [(name: String, value: String)] = []
+        _ state: InteractionState, _ request: APIRequest, headers: [(name: String, value: String)] = []
     ) throws(OAuthError) -> ResponseFacts {
-        let location = "\(AuthorizePages.resumePath)?interaction=\(try state.sealed(masterKeys))"
+        var location = "\(AuthorizePages.resumePath)?interaction=\(try state.sealed(masterKeys))"
+        if state.isDevice, let browser = cookies.knownBrowser(request) {
+            location += "&form=\(server.forms.token(state.id, browser: browser))"
+        }
         return Page.redirect(location, headers: headers)
     }
 

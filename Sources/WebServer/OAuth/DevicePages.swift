@@ -48,7 +48,7 @@ extension AuthorizePages {
                             problem: "No device waits with this code. It may have expired: look at your device again.")
                     }
                     try await guesses.wasRight(ticket, at: request.now)
-                    return try seeOther(found)
+                    return try seeOther(found, request)
                 }
             } catch {
                 switch error {
@@ -66,6 +66,14 @@ extension AuthorizePages {
             guard state.isDevice, state.shown != nil, let answer = form["answer"] else { throw AuthorizePages.foreign }
             return try await device(state, request, agreed: answer.isSameBytes(as: "allow"))
         } catch { return refused(error, request) }
+    }
+
+    /// Only where the code was typed: a link to the question would spare whoever sends it to somebody the hardest step (RFC 8628 §5.4).
+    func resumeDevice(_ state: InteractionState, _ request: APIRequest) async throws(OAuthError) -> ResponseFacts {
+        guard let browser = cookies.knownBrowser(request), let token = try request.query().optional("form", bytesMax: 128),
+            server.forms.isGood(token, state.id, browser: browser)
+        else { throw AuthorizePages.foreign }
+        return try await device(state, request)
     }
 
     /// The next page of the way of a device.

@@ -258,6 +258,24 @@ struct DeviceFlowTests {
         #expect(await alice.submit(question, [("answer", "allow")]).title == "Device connected")
     }
 
+    @Test("§5.4: the question cannot be sent to somebody: its address is of the browser in which the code was typed")
+    func sentQuestion() async throws {
+        let test = try await TestNode.devices()
+        let begun = try await TestClient.tv.begin(test)
+        let (alice, mallory) = (try await test.authorized().browser, TestBrowser(test))
+        let page = await mallory.get("/device")
+        let fields =
+            page.fields.filter { ["interaction", "form"].contains($0.name) } + [(name: "user_code", value: begun.text("user_code"))]
+        let cookie = mallory.cookies.map { "\($0.name)=\($0.value)" }.joined(separator: "; ")
+        let sent = await test.send(
+            "POST", "/device", Array(FormParameters(fields).encoded.utf8),
+            headers: [("content-type", "application/x-www-form-urlencoded"), ("cookie", cookie)])
+        let target = try #require(sent.header("location"))
+        #expect(await mallory.get(target).title == "Sign in")
+        #expect(await alice.get(target).status == 400)
+        #expect(await alice.get(String(target.prefix { $0 != "&" })).status == 400)
+    }
+
     @Test("two accounts are chosen between; who was shown is who agrees")
     func accounts() async throws {
         let test = try await TestNode.devices()

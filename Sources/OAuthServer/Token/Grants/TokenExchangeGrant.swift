@@ -79,7 +79,8 @@ package struct TokenExchangeGrant: TokenGrant {
         let (account, grant) = try await holder(of: token, client, at: context.now)
         let policy = try await policies.policy(atLeast: 0)
         let access = try policy.exchanged(
-            token.scope, requested: request.scope, audiences: request.audiences, roles: account?.roles, client: client)
+            GrantedAccess(scope: token.scope, audiences: token.audiences), requested: request.scope, audiences: request.audiences,
+            roles: account?.roles, client: client)
         let end = min(context.now + issuer.accessLifetime, token.expiresAt, actor?.expiresAt ?? token.expiresAt)
         var subject = TokenSubject(
             client: client, account: account, grant: grant, assurance: token.assurance, access: access,
@@ -105,8 +106,10 @@ package struct TokenExchangeGrant: TokenGrant {
             explaining: &explanation)
         switch decision {
         case .accept(let token):
-            // What still passes for the difference of clocks has nothing left to pass on.
-            guard token.expiresAt > now else { throw TokenExchangeGrant.refusal(reason) }
+            // What still passes for the difference of clocks has nothing left to pass on; what is bound in a way that is not known here would
+            // be let loose.
+            let isKnown = !token.isSenderConstrained || token.confirmationJKT != nil || token.confirmationX5T != nil
+            guard token.expiresAt > now, isKnown else { throw TokenExchangeGrant.refusal(reason) }
             let clients = [client.id] + client.definition.metadata.exchangeClients.map { Identifier($0) }
             guard clients.contains(token.clientID) else { throw TokenExchangeGrant.refusal(.subjectTokenOfAnotherClient) }
             return token
