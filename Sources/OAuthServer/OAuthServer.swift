@@ -40,6 +40,8 @@ package struct OAuthServer: Sendable {
     package let authorize: AuthorizeEndpoint
     package let token: TokenEndpoint
     package let pushedRequests: PushedRequestEndpoint
+    package let deviceAuthorization: DeviceAuthorizationEndpoint
+    package let devices: DeviceVerification
     package let introspection: IntrospectionEndpoint
     package let revocation: RevocationEndpoint
     package let userInfo: UserInfo
@@ -85,6 +87,9 @@ package struct OAuthServer: Sendable {
             AuthorizationCodeGrant(store: store, tokens: tokens, masterKeys: parts.masterKeys),  // RFC 6749 §4.1.3
             RefreshTokenGrant(tokens: tokens),  // RFC 6749 §6
             ClientCredentialsGrant(policies: policies, lifetime: tokens.issuer.accessLifetime),  // RFC 6749 §4.4
+            DeviceCodeGrant(store: store, tokens: tokens),  // RFC 8628 §3.4
+            TokenExchangeGrant(store: store, verifier: parts.verifier, policies: policies, issuer: tokens.issuer),  // RFC 8693
+            JWTBearerGrant(store: store, policies: policies, issuer: tokens.issuer),  // RFC 7523 §2.1
         ]
 
         (registration, documents) = (parts.registration, parts.documents)
@@ -98,6 +103,8 @@ package struct OAuthServer: Sendable {
         token = TokenEndpoint(clients: clients, grants: grants, sender: sender, issuer: tokens.issuer)
         pushedRequests = PushedRequestEndpoint(
             clients: clients.finding(in: known), requests: requests, sender: sender, store: store, environment: environment)
+        deviceAuthorization = DeviceAuthorizationEndpoint(clients: clients, policies: policies, store: store, issuer: tokens.issuer)
+        devices = DeviceVerification(store: store, policies: policies, issuer: tokens.issuer)
         introspection = IntrospectionEndpoint(clients: clients, verifier: parts.verifier, tokens: tokens, environment: environment)
         revocation = RevocationEndpoint(
             clients: clients, verifier: parts.verifier, tokens: tokens, store: store, environment: environment)
@@ -147,6 +154,9 @@ package struct OAuthServer: Sendable {
         logout.describe(in: &metadata)
         registration.describe(in: &metadata)
         if documents.isOn { metadata.flag("client_id_metadata_document_supported", true) }
+        if token.grantTypes.contains(where: { GrantKind.deviceCode.grantType?.isSameBytes(as: $0) == true }) {
+            metadata.text("device_authorization_endpoint", issuer.text + ServerMetadata.Path.deviceAuthorization)
+        }
         return metadata.members
     }
 

@@ -220,6 +220,10 @@ enum ErrorCatalogue {
             ),
             ("assurance_unmet", "The sign-in does not reach an `acr` that is essential.", "A stronger factor, or a weaker wish."),
             ("denied_by_user", "The person cancelled, or did not agree.", "Nothing: it is their answer."),
+            (
+                "user_code_gone", "The code of the device was used, or has expired, while the person was on the way.",
+                "Begin again on the device."
+            ),
             ("form_expired", "More than an hour between the first page and this one.", "Begin again at the application."),
             (
                 "form_foreign", "A form of another browser, another site or another way; or cookies are refused.",
@@ -290,6 +294,43 @@ enum ErrorCatalogue {
             (
                 "encryption_key_missing", "The client registered for encrypted answers, and no key of its own fits.",
                 "Look at its `jwks` or `jwks_uri`, `use` and `alg`."
+            ),
+            ("device_code_unknown", "No such device code: redeemed before, or never given out.", "Begin again at `/device_authorization`."),
+            ("device_code_of_another_client", "The device code was given to another client.", "Look into it: somebody has copied it."),
+            ("device_code_expired", "Nobody agreed within ten minutes.", "Begin again at `/device_authorization`."),
+            ("device_pending", "Nobody has answered yet.", "Ask again after `interval` seconds."),
+            ("device_polled_too_soon", "The device asks more often than every `interval` seconds.", "Wait five seconds longer, each time."),
+            (
+                "token_type_unsupported", "A type of token that is not exchanged here.",
+                "`urn:ietf:params:oauth:token-type:access_token`, for the subject, the actor and what is asked for."
+            ),
+            (
+                "subject_token_invalid", "The token to be exchanged is not good, or what it stands for has ended.",
+                "`gatehouse token explain TOKEN` says why."
+            ),
+            ("subject_token_of_another_client", "The client may not exchange tokens of this one.", "See its `exchange_clients`."),
+            (
+                "subject_token_without_grant", "The token is another client's own: nothing but that client could end it.",
+                "Exchange tokens of people, or one's own."
+            ),
+            ("actor_token_invalid", "The token of the actor is not good.", "As for `subject_token_invalid`."),
+            (
+                "actor_not_allowed", "`may_act` names somebody else, or the token of the actor has an actor itself.",
+                "RFC 8693 sections 4.1 and 4.4."
+            ),
+            (
+                "actor_chain_too_long", "More than four parties would act for one another.",
+                "Pass the token on from nearer to its beginning."
+            ),
+            ("exchange_target_not_allowed", "The client may not exchange tokens for this resource.", "See its `exchange_audiences`."),
+            (
+                "grant_assertion_invalid", "The assertion cannot be believed: signature, `iss`, `aud`, `typ` or times.",
+                "RFC 7523 section 3; compare `assertion_issuer` and the clocks."
+            ),
+            ("grant_assertion_replayed", "The assertion was used before.", "A new `jti` for each one."),
+            (
+                "grant_assertion_subject_unknown", "No account that is in force has the `sub` of the assertion as its user name.",
+                "Make the account, or let the issuer say its user name."
             ),
             ("token_not_active", "The token was good and what it stands for has ended.", "Sign in again."),
             (

@@ -116,7 +116,7 @@ extension Shells {
         let cookies = BrowserCookies(isSecure: node.settings.issuer.isSecure, sessionLifetime: lifetime, environment: node.environment)
         let authorize = AuthorizePages(
             server: node.oauth, signIn: BrowserSignIn(signIn: node.signIn, store: node.store, lifetime: lifetime), store: node.store,
-            masterKeys: node.masterKeys, cookies: cookies)
+            masterKeys: node.masterKeys, cookies: cookies, guesses: UserCodeGuesses(store: node.store))
         let logout = LogoutPages(server: node.oauth, store: node.store, masterKeys: node.masterKeys, cookies: cookies)
         return authorize.endpoints + logout.endpoints
     }

@@ -135,11 +135,7 @@ package struct AuthorizeEndpoint: Sendable {
         let request = page.request
         let client = request.client
         let policy = try await policies.policy(atLeast: 0)
-        var access = try policy.grant(
-            requested: request.scope ?? client.definition.scopes, audiences: request.resources, roles: session.account.roles,
-            client: client)
-        // Without it in the request a refresh token ends with the session (OpenID Connect Core §11).
-        if request.scope == nil { access.scope = access.scope.subtracting(ScopeSet(["offline_access"])) }
+        var access = try policy.grant(asked: request.scope, resources: request.resources, of: session.account, client: client)
         if agreed == false {
             throw OAuthError(.accessDenied, .deniedByUser, "The person did not agree.")
         }

@@ -9,12 +9,14 @@ package import TokenKeys
 /// here of progress are only the sessions that were opened or chosen on this way.
 package struct InteractionState: Sendable {
     /// The request as it came, to be read and checked again at every step.
-    package let query: String
+    package var query: String
     /// Random; forms are bound to it.
     package let id: Identifier
     package let startedAt: Instant
     /// Whether the request was an object that its client has signed: what stands in `query` is what was in it.
     package var isSigned = false
+    /// Whether this is the way of a device (RFC 8628 §3.3), whose code stands in `query` once it was found.
+    package var isDevice = false
     /// The session that was opened or renewed on this way.
     package var signedIn: Identifier?
     /// The session that was chosen among several.
@@ -39,6 +41,7 @@ package struct InteractionState: Sendable {
             ("q", .string(query)), ("id", .string(id.text)), ("t", .number(JSONNumber(startedAt.milliseconds))),
         ])
         if isSigned { object["r"] = .bool(true) }
+        if isDevice { object["d"] = .bool(true) }
         object["s"] = signedIn.map { .string($0.text) }
         object["c"] = chosen.map { .string($0.text) }
         if wantsAnother { object["o"] = .bool(true) }
@@ -60,6 +63,7 @@ package struct InteractionState: Sendable {
         else { throw foreign }
         self.init(query: query, id: Identifier(id), startedAt: Instant(milliseconds: started))
         isSigned = object["r"]?.bool ?? false
+        isDevice = object["d"]?.bool ?? false
         signedIn = object["s"]?.string.map { Identifier($0) }
         chosen = object["c"]?.string.map { Identifier($0) }
         wantsAnother = object["o"]?.bool ?? false

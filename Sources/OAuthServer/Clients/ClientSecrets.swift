@@ -21,6 +21,12 @@ package struct ClientSecrets: Sendable {
         return sealed ?? hash(secret, key: 0)
     }
 
+    /// Whether it is one of the client's, however they are kept.
+    package func isSecret(_ secret: Secret<String>, of client: Client) -> Bool {
+        let isSealed = sealed(of: client).contains { isEqualInConstantTime($0.exposed, Array(secret.exposed.utf8)) }
+        return matches(secret, client.secretHashes) || isSealed
+    }
+
     /// Those that were sealed, and are still in force. A MAC, from before the client began to sign with its secret, is none.
     func sealed(of client: Client) -> [Secret<[UInt8]>] {
         client.secretHashes.compactMap {

@@ -9,6 +9,8 @@ package struct ServerMetadata: Sendable {
         package static let authorize = "/authorize"
         package static let token = "/token"
         package static let pushedRequests = "/par"
+        package static let deviceAuthorization = "/device_authorization"
+        package static let device = "/device"
         package static let introspection = "/introspect"
         package static let revocation = "/revoke"
         package static let userinfo = "/userinfo"

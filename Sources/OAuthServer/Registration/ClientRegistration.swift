@@ -78,7 +78,7 @@ package struct ClientRegistration: Sendable {
         let event = event(id, "registered", request)
         let outcome = try await stored { [bounds] () async throws(StoreError) in
             try await store.register(
-                client, secretHash: secret.map { secrets.hash($0) }, tokenHash: ClientRegistration.hash(Secret(Array(token.exposed.utf8))),
+                client, secretHash: secret.map { secrets.kept($0, of: client) }, tokenHash: ClientRegistration.hash(Secret(Array(token.exposed.utf8))),
                 within: bounds, at: request.now, event: event)
         }
         guard case .registered(let registered) = outcome else {
@@ -145,7 +145,7 @@ package struct ClientRegistration: Sendable {
             throw RegisteredMetadata.fault(name, "is the server's to say (RFC 7592 §2.2)")
         }
         if let value = sent["client_secret"] {
-            guard let secret = value.string, secrets.matches(Secret(secret), client.secretHashes) else {
+            guard let secret = value.string, secrets.isSecret(Secret(secret), of: client) else {
                 throw RegisteredMetadata.fault("client_secret", "is not the one that was issued; a client cannot choose its own")
             }
         }
@@ -155,9 +155,9 @@ package struct ClientRegistration: Sendable {
         let changed = try RegisteredMetadata(sent, policy: policy, grants: grants, origin: .registration).definition(
             id, replacing: client.definition)
         // A secret is made, and shown, once: there is none to give to a client that comes to want one, and none may be left behind.
-        guard changed.hasSecret == client.definition.hasSecret else {
+        guard changed.hasSecret == client.definition.hasSecret, changed.signsWithSecret == client.definition.signsWithSecret else {
             throw RegisteredMetadata.fault(
-                "token_endpoint_auth_method", "cannot change between methods with a secret and without: register another client")
+                "token_endpoint_auth_method", "cannot change between a secret, one that signs, and none: register another client")
         }
         try await sectors.check(changed)
         let event = event(id, "registration changed", request)
@@ -220,4 +220,6 @@ package struct ClientRegistration: Sendable {
 extension ClientDefinition {
     /// Whether its method needs a secret of ours.
     fileprivate var hasSecret: Bool { !isPublic && (metadata.authenticationMethod?.usesSecret ?? true) }
+    /// Then the secret is kept in another way.
+    fileprivate var signsWithSecret: Bool { metadata.authenticationMethod == .secretJWT }
 }

@@ -127,6 +127,17 @@ package struct ScopePolicy: Sendable {
         try grant(requested: requested, audiences: audiences, of: allowed(roles: roles, client: client))
     }
 
+    /// What an account may give to a client that asks for it with a browser: without a scope in the request, all that the client may have.
+    package func grant(
+        asked scope: ScopeSet?, resources: [Identifier], of account: Account, client: Client
+    ) throws(OAuthError) -> GrantedAccess {
+        var access = try grant(
+            requested: scope ?? client.definition.scopes, audiences: resources, roles: account.roles, client: client)
+        // Without it in the request a refresh token ends with the session (OpenID Connect Core §11).
+        if scope == nil { access.scope = access.scope.subtracting(ScopeSet(["offline_access"])) }
+        return access
+    }
+
     /// What a client gets for itself (RFC 6749 §4.4). Scopes of people mean nothing for it.
     ///
     /// - Parameter requested: Nothing means: all that it may have, except Gatehouse's own.
@@ -191,6 +202,42 @@ package struct ScopePolicy: Sendable {
         return try access(scope: scope)
     }
 
+    /// What a token becomes when it is exchanged (RFC 8693 §2.1): a part of what it has, for resources that the client's policy names.
+    ///
+    /// - Parameters:
+    ///   - held: What the subject token has.
+    ///   - roles: Nothing for a client's own token.
+    /// - Throws: `invalid_scope`, `invalid_target` for what it cannot become. Scopes of OpenID Connect and Gatehouse's own never pass on.
+    package func exchanged(
+        _ held: GrantedAccess, requested: ScopeSet?, audiences: [Identifier], roles: [Identifier]?, client: Client
+    ) throws(OAuthError) -> GrantedAccess {
+        for audience in audiences where !catalogue.isResource(audience) {
+            throw OAuthError(.invalidTarget, .audienceUnknown, "The audience \"\(audience)\" is no resource.")
+        }
+        let targets = client.definition.metadata.exchangeAudiences.map { Identifier($0) }.filter { $0 != ScopeCatalogue.ownResource }
+        for audience in audiences where !targets.contains(audience) {
+            throw OAuthError(
+                .invalidTarget, .exchangeTargetNotAllowed, "This client may not exchange tokens for the audience \"\(audience)\".")
+        }
+        let mine = roles.map { allowed(roles: $0, client: client) } ?? client.definition.scopes
+        let reachable = ScopeSet(
+            held.scope.intersection(mine).filter { name in
+                guard let owner = catalogue.owner(of: name), held.audiences.contains(owner) else { return false }
+                return (audiences.isEmpty ? targets : audiences).contains(owner)
+            })
+        if let requested, !requested.isSubset(of: reachable) {
+            throw OAuthError(
+                .invalidScope, .scopeNotGranted, "A scope was asked for that the subject token, the client or the audience does not have.")
+        }
+        let scope = requested ?? reachable
+        let owners = audiencesOwning(scope)
+        guard !owners.isEmpty, audiences.allSatisfy(owners.contains) else {
+            throw OAuthError(
+                .invalidTarget, .audienceNotGranted, "The subject token has nothing for this audience that the client may have.")
+        }
+        return GrantedAccess(scope: scope, audiences: owners)
+    }
+
     private func allowed(roles: [Identifier], client: Client) -> ScopeSet {
         let byRoles = catalogue.scopes(ofRoles: roles).union(ScopeCatalogue.identityScopes).union(ScopeSet([ScopeCatalogue.accountScope]))
         return client.managedBy == .builtIn ? byRoles : byRoles.intersection(client.definition.scopes)
@@ -225,6 +272,27 @@ package struct ScopePolicies: Sendable {
     package init(issuer: Identifier, catalogue: @escaping CatalogueSource) {
         self.issuer = issuer
         self.catalogue = catalogue
+    }
+
+    /// Whether there are such scopes and resources, and some of the scopes are this client's. What is granted of them is decided when it is
+    /// known who signs in.
+    package func checked(
+        _ scope: ScopeSet?, resources: [Identifier], for client: Client
+    ) async throws(OAuthError) -> ScopeSet? {
+        let catalogue = try await policy(atLeast: 0).catalogue
+        for resource in resources where !catalogue.isResource(resource) {
+            throw OAuthError(.invalidTarget, .audienceUnknown, "The resource \"\(resource)\" does not exist.")
+        }
+        guard var scope else { return nil }
+        // Passed over, and missing in what was granted (OpenID Connect Core §3.1.2.1).
+        if scope.contains("openid") { scope = ScopeSet(scope.values.filter { catalogue.isKnown($0) }) }
+        for name in scope where !catalogue.isKnown(name) {
+            throw OAuthError(.invalidScope, .scopeUnknown, "The scope \"\(name)\" does not exist.")
+        }
+        if !scope.isEmpty, scope.intersection(client.definition.scopes).isEmpty {
+            throw OAuthError(.invalidScope, .scopeNotGranted, "This client may have none of these scopes.")
+        }
+        return scope
     }
 
     package func policy(atLeast version: Int64) async throws(OAuthError) -> ScopePolicy {

@@ -30,6 +30,8 @@ package struct TokenSubject: Sendable {
     /// When the access token ends: never after its session, and as the store remembers it for revocations.
     package var expiresAt: Instant
     package var confirmation: Confirmation?
+    /// The `sub`, where it is taken over from another token: whatever revokes that one by its subject revokes this one.
+    package var subjectID: Identifier?
     /// Who acts for the subject (RFC 8693 §4.1).
     package var actor: JSONObject?
     /// RFC 9396 §9.1.
@@ -105,7 +107,8 @@ package struct TokenIssuer: Sendable {
         var json = JSONWriter()
         json.object {
             $0.member("iss", issuer.text)
-            $0.member("sub", subjects.identifier(of: subject.account, for: subject.client, grant: subject.grant).text)
+            let sub = subject.subjectID ?? subjects.identifier(of: subject.account, for: subject.client, grant: subject.grant)
+            $0.member("sub", sub.text)
             if subject.access.audiences.count == 1 {
                 $0.member("aud", subject.access.audiences[0].text)
             } else {

@@ -115,6 +115,14 @@ extension ClientDefinition {
                 faults.append(ClientFault(name, "has no use without the grant token_exchange"))
             }
         }
+        for (name, isSet) in [
+            ("assertion_issuer", metadata.assertionIssuer != nil), ("assertion_jwks_uri", metadata.assertionKeysURI != nil),
+        ] {
+            if isSet, !has(.jwtBearer) { faults.append(ClientFault(name, "has no use without the grant jwt_bearer")) }
+            if !isSet, has(.jwtBearer), !isPublic {
+                faults.append(ClientFault("grants", "jwt_bearer needs \(name): somebody must be trusted"))
+            }
+        }
         if isPublic, !metadata.servedResources.isEmpty {
             faults.append(ClientFault("serves", "is for clients that prove themselves; a public client may not introspect (RFC 7662 §2.1)"))
         }

@@ -150,6 +150,13 @@ package enum ClientFields {
                     return nil
                 } catch { return error.text }
             }),
+        text(
+            "assertion_issuer", \.assertionIssuer, "URL",
+            "Whose assertions it may turn into tokens (RFC 7523); their `sub` is a user name here.", URISyntax.webFault,
+            isRegistrable: false),
+        text(
+            "assertion_jwks_uri", \.assertionKeysURI, "URL", "Where that issuer publishes its keys.", URISyntax.webFault,
+            isRegistrable: false),
     ]
 
     /// What clients may choose to have signed with.

@@ -70,6 +70,9 @@ package struct ClientMetadata: Sendable, Equatable {
     package var exchangeImpersonates = false
     /// Further claims of its ID tokens and UserInfo.
     package var claims = ClaimRules()
+    /// Whose assertions about people this client may turn into tokens (RFC 7523 §2.1), and where that issuer publishes its keys.
+    package var assertionIssuer: String?
+    package var assertionKeysURI: String?
 
     package init() {}
 

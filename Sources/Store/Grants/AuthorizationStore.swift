@@ -31,6 +31,30 @@ package struct Authorization: Sendable {
     }
 }
 
+/// Somebody who is trusted vouched for an account (RFC 7523 §2.1): one access token, without a session and without a refresh token.
+package struct VouchedAuthorization: Sendable {
+    package var accountID: Identifier
+    /// The epoch that the caller saw: another one means that something was revoked meanwhile.
+    package var accountEpoch: Int64
+    package var clientUID: Identifier
+    package var clientID: Identifier
+    package var scope: ScopeSet
+    package var audiences: [Identifier]
+    package var binding: GrantBinding
+    /// Of the token.
+    package var expiresAt: Instant
+
+    package init(
+        account: Account, client: Client, access: (scope: ScopeSet, audiences: [Identifier]), binding: GrantBinding, expiresAt: Instant
+    ) {
+        (accountID, accountEpoch) = (account.id, account.epoch)
+        (clientUID, clientID) = (client.uid, client.id)
+        (scope, audiences) = access
+        self.binding = binding
+        self.expiresAt = expiresAt
+    }
+}
+
 package enum AuthorizationOutcome: Sendable {
     case authorized(Grant)
     /// The session has ended, or the account was disabled or changed.
@@ -98,6 +122,12 @@ package protocol AuthorizationStore: Sendable {
     /// Makes the grant, uses up the pushed request, and remembers the consent, in one transaction that has checked session, account and
     /// client.
     func authorize(_ authorization: Authorization, at now: Instant, event: AuditEvent) async throws(StoreError) -> AuthorizationOutcome
+
+    /// Makes the grant that a vouched-for token belongs to, so that whatever ends the account's grants ends the token. `.sessionEnded` when
+    /// the account was disabled or changed.
+    func authorize(
+        _ authorization: VouchedAuthorization, at now: Instant, event: AuditEvent
+    ) async throws(StoreError) -> AuthorizationOutcome
 
     /// Buys tokens with a code (RFC 6749 §4.1.3). The caller has checked its MAC.
     ///

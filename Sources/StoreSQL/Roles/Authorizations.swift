@@ -103,6 +103,31 @@ extension SQLStore {
         }
     }
 
+    package func authorize(
+        _ authorization: VouchedAuthorization, at now: Instant, event: AuditEvent
+    ) async throws(StoreError) -> AuthorizationOutcome {
+        let (grantID, secret, limits) = (newIdentifier(), environment.randomBytes(32), limits)
+        return try await write { (transaction) throws(StoreError) in
+            guard let account = try transaction.lockedAccount(authorization.accountID), !account.isDisabled,
+                account.epoch == authorization.accountEpoch
+            else { return .sessionEnded }
+            guard let client = try transaction.liveClient(authorization.clientID), client.uid == authorization.clientUID else {
+                return .clientUnavailable
+            }
+            let grant = Grant(
+                id: grantID, sessionID: nil, accountID: account.id, clientUID: client.uid, clientID: client.id,
+                scope: authorization.scope, audiences: authorization.audiences, secret: Secret(secret),
+                rotation: RefreshRotation(startedAt: now), createdAt: now, expiresAt: authorization.expiresAt,
+                binding: authorization.binding)
+            try transaction.insert(grant, tokensUntil: authorization.expiresAt)
+            try transaction.forgetExpired(at: now)
+            var event = event
+            (event.accountID, event.clientID) = (account.id, client.id)
+            try transaction.append(event, limits: limits)
+            return .authorized(grant)
+        }
+    }
+
     package func redeem(_ presentation: CodePresentation, at now: Instant, event: AuditEvent) async throws(StoreError) -> CodeOutcome {
         let limits = limits
         return try await write { (transaction) throws(StoreError) in

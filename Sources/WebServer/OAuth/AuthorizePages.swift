@@ -1,4 +1,4 @@
-internal import Accounts
+package import Accounts
 package import AuthCore
 package import OAuthServer
 package import Store
@@ -7,15 +7,18 @@ package import TokenKeys
 /// The authorization endpoint in a browser: pages, forms and cookies around `AuthorizeEndpoint`. Each form comes back here, changes what is
 /// stored, and the way is decided anew.
 package struct AuthorizePages: Sendable {
-    private let server: OAuthServer
+    let server: OAuthServer
     private let signIn: BrowserSignIn
     private let store: any BrowserSessionStore
     private let masterKeys: MasterKeys
-    private let cookies: BrowserCookies
+    let cookies: BrowserCookies
+    let guesses: UserCodeGuesses
 
     package init(
-        server: OAuthServer, signIn: BrowserSignIn, store: any BrowserSessionStore, masterKeys: MasterKeys, cookies: BrowserCookies
+        server: OAuthServer, signIn: BrowserSignIn, store: any BrowserSessionStore, masterKeys: MasterKeys, cookies: BrowserCookies,
+        guesses: UserCodeGuesses
     ) {
+        self.guesses = guesses
         self.server = server
         self.signIn = signIn
         self.store = store
@@ -37,7 +40,7 @@ package struct AuthorizePages: Sendable {
             Endpoint("POST", "/sign-in", reads: .form, isPage: true) { (request) throws(APIError) in await signIn(request) },
             Endpoint("POST", "/choose-account", reads: .form, isPage: true) { (request) throws(APIError) in await choose(request) },
             Endpoint("POST", "/consent", reads: .form, isPage: true) { (request) throws(APIError) in await consent(request) },
-        ]
+        ] + deviceEndpoints
     }
 
     private func begin(_ request: APIRequest, _ read: () throws(OAuthError) -> FormParameters) async -> ResponseFacts {
@@ -53,6 +56,7 @@ package struct AuthorizePages: Sendable {
         do throws(OAuthError) {
             let sealed = try request.query().required("interaction", bytesMax: 131_072)
             let state = try InteractionState(sealed: sealed, masterKeys, at: request.now)
+            if state.isDevice { return try await resumeDevice(state, request) }
             let browser = try await browser(request)
             return page(await server.authorize.proceed(state, browser, agreed: nil, at: request.now), request)
         } catch { return refused(error, request) }
@@ -61,7 +65,7 @@ package struct AuthorizePages: Sendable {
     private func signIn(_ request: APIRequest) async -> ResponseFacts {
         do throws(OAuthError) {
             let (form, state) = try guarded(request)
-            if form["cancel"] != nil { return page(await server.authorize.cancel(state, at: request.now), request) }
+            if form["cancel"] != nil { return try await cancelled(state, request) }
             let username = form["username"] ?? ""
             let held = cookies.sessions(request)
             let outcome = try await signIn.signIn(
@@ -72,8 +76,9 @@ package struct AuthorizePages: Sendable {
                 var state = state
                 state.signedIn = session.session.id
                 let others = held.filter { secret in !renewed.contains { $0.isSame(as: secret) } }
-                return try seeOther(state, headers: [cookies.header([cookie] + others)])
+                return try seeOther(state, request, headers: [cookies.header([cookie] + others)])
             case .refused(let problem):
+                if state.isDevice { return try await device(state, request, problem: problem, username: username) }
                 let browser = try await browser(request)
                 return page(
                     await server.authorize.proceed(state, browser, agreed: nil, at: request.now), request, problem: problem,
@@ -85,7 +90,7 @@ package struct AuthorizePages: Sendable {
     private func choose(_ request: APIRequest) async -> ResponseFacts {
         do throws(OAuthError) {
             let (form, begun) = try guarded(request)
-            if form["cancel"] != nil { return page(await server.authorize.cancel(begun, at: request.now), request) }
+            if form["cancel"] != nil { return try await cancelled(begun, request) }
             var state = begun
             // Whoever signed in on this way before has ended, or there was nothing to choose.
             state.signedIn = nil
@@ -94,16 +99,19 @@ package struct AuthorizePages: Sendable {
             } else {
                 state.wantsAnother = true
             }
-            return try seeOther(state)
+            return try seeOther(state, request)
         } catch { return refused(error, request) }
+    }
+
+    private func cancelled(_ state: InteractionState, _ request: APIRequest) async throws(OAuthError) -> ResponseFacts {
+        if state.isDevice { return devicePage(try await server.devices.cancel(state, at: request.now), request) }
+        return page(await server.authorize.cancel(state, at: request.now), request)
     }
 
     private func consent(_ request: APIRequest) async -> ResponseFacts {
         do throws(OAuthError) {
             let (form, state) = try guarded(request)
-            guard state.shown != nil, let answer = form["answer"] else {
-                throw OAuthError(.invalidRequest, .formForeign, "This page does not belong to a sign-in that was begun here. Begin again.")
-            }
+            guard !state.isDevice, state.shown != nil, let answer = form["answer"] else { throw AuthorizePages.foreign }
             let browser = try await browser(request)
             return page(
                 await server.authorize.proceed(state, browser, agreed: answer.isSameBytes(as: "allow"), at: request.now), request)
@@ -118,30 +126,35 @@ extension AuthorizePages {
         package let secret: Secret<String>
     }
 
-    private func sessions(_ request: APIRequest) async throws(OAuthError) -> [HeldSession] {
+    func sessions(_ request: APIRequest) async throws(OAuthError) -> [HeldSession] {
         try await cookies.held(by: request, in: store)
     }
 
-    private func browser(_ request: APIRequest) async throws(OAuthError) -> Browser {
+    func browser(_ request: APIRequest) async throws(OAuthError) -> Browser {
         Browser(sessions: try await sessions(request).map(\.session), source: request.source, traceID: request.traceID)
     }
 
     /// The form, when it was made for this browser and sent from a page of ours (CK-05, CK-06).
-    private func guarded(_ request: APIRequest) throws(OAuthError) -> (FormParameters, InteractionState) {
-        let foreign = OAuthError(.invalidRequest, .formForeign, "This page does not belong to a sign-in that was begun here. Begin again.")
-        guard request.isFromHere else { throw foreign }
+    func guarded(_ request: APIRequest) throws(OAuthError) -> (FormParameters, InteractionState) {
+        guard request.isFromHere else { throw AuthorizePages.foreign }
         let form = try request.form()
         let state = try InteractionState(sealed: try form.required("interaction", bytesMax: 131_072), masterKeys, at: request.now)
         guard let browser = cookies.knownBrowser(request), let token = form["form"],
             server.forms.isGood(token, state.id, browser: browser)
-        else { throw foreign }
+        else { throw AuthorizePages.foreign }
         return (form, state)
     }
 
-    private func seeOther(
-        _ state: InteractionState, headers: [(name: String, value: String)] = []
+    static let foreign = OAuthError(
+        .invalidRequest, .formForeign, "This page does not belong to a sign-in that was begun here. Begin again.")
+
+    func seeOther(
+        _ state: InteractionState, _ request: APIRequest, headers: [(name: String, value: String)] = []
     ) throws(OAuthError) -> ResponseFacts {
-        let location = "\(AuthorizePages.resumePath)?interaction=\(try state.sealed(masterKeys))"
+        var location = "\(AuthorizePages.resumePath)?interaction=\(try state.sealed(masterKeys))"
+        if state.isDevice, let browser = cookies.knownBrowser(request) {
+            location += "&form=\(server.forms.token(state.id, browser: browser))"
+        }
         return Page.redirect(location, headers: headers)
     }
 
@@ -150,32 +163,35 @@ extension AuthorizePages {
     ) -> ResponseFacts {
         switch outcome {
         case .signIn(let page, let again):
-            return form(page, request) { form in
+            return form(page.state, request, page.request.target) { form in
                 SignInPage(
                     form: form, client: page.request.client, account: again?.account,
                     username: username ?? again?.account.username ?? page.request.loginHint, problem: problem
                 ).render()
             }
         case .chooseAccount(let page, let sessions):
-            return form(page, request) { form in
+            return form(page.state, request, page.request.target) { form in
                 ChooseAccountPage(form: form, client: page.request.client, sessions: sessions).render()
             }
         case .consent(let page, let question):
-            return form(page, request) { form in ConsentPage(form: form, request: page.request, question: question).render() }
+            return form(page.state, request, page.request.target) { form in
+                ConsentPage(form: form, request: page.request, question: question).render()
+            }
         case .respond(let response): return respond(response)
         case .refused(let error): return refused(error, request)
         }
     }
 
-    private func form(
-        _ page: InteractionPage, _ request: APIRequest, _ render: (FormPart) -> Page
+    /// - Parameter target: Where the way leads in the end, when it leads away.
+    func form(
+        _ state: InteractionState, _ request: APIRequest, _ target: RedirectTarget? = nil, _ render: (FormPart) -> Page
     ) -> ResponseFacts {
         let browser = cookies.browser(request)
         do throws(OAuthError) {
             let part = FormPart(
-                interaction: try page.state.sealed(masterKeys), token: server.forms.token(page.state.id, browser: browser.secret))
+                interaction: try state.sealed(masterKeys), token: server.forms.token(state.id, browser: browser.secret))
             return render(part).response(
-                200, formTargets: page.request.target.policySources, headers: browser.header.map { [$0] } ?? [])
+                200, formTargets: target.map { $0.policySources } ?? [], headers: browser.header.map { [$0] } ?? [])
         } catch { return refused(error, request) }
     }
 
@@ -184,7 +200,7 @@ extension AuthorizePages {
         return FormPostPage(response: response).render().response(200, formTargets: response.target.policySources)
     }
 
-    private func refused(_ error: OAuthError, _ request: APIRequest) -> ResponseFacts { ErrorPage.response(error, request) }
+    func refused(_ error: OAuthError, _ request: APIRequest) -> ResponseFacts { ErrorPage.response(error, request) }
 }
 
 extension APIRequest {

@@ -57,7 +57,7 @@ package struct BrowserSignIn: Sendable {
         }
     }
 
-    private static func text(_ wait: Duration) -> String {
+    static func text(_ wait: Duration) -> String {
         let seconds = max(1, wait.wholeSeconds)
         return seconds < 90 ? "\(seconds) seconds" : "\((seconds + 59) / 60) minutes"
     }

@@ -23,6 +23,9 @@ package struct OAuthEndpoints: Sendable {
             Endpoint("POST", ServerMetadata.Path.pushedRequests, reads: .form, isShared: true) { (request) throws(APIError) in
                 try await push(request)
             },
+            Endpoint("POST", ServerMetadata.Path.deviceAuthorization, reads: .form) { (request) throws(APIError) in
+                try await beginDevice(request)
+            },
             Endpoint("POST", ServerMetadata.Path.introspection, reads: .form) { (request) throws(APIError) in try await introspect(request)
             },
             Endpoint("POST", ServerMetadata.Path.revocation, reads: .form, isShared: true) { (request) throws(APIError) in
@@ -61,6 +64,23 @@ package struct OAuthEndpoints: Sendable {
             }
             return withNonce(.json(201, json.bytes), request)
         } catch { throw withNonce(APIError(error, isTokenEndpoint: true), request) }
+    }
+
+    /// RFC 8628 §3.2.
+    private func beginDevice(_ request: APIRequest) async throws(APIError) -> ResponseFacts {
+        do {
+            let begun = try await server.deviceAuthorization.respond(to: try request.oauth())
+            var json = JSONWriter()
+            json.object {
+                $0.member("device_code", begun.deviceCode.exposed)
+                $0.member("user_code", begun.userCode.shown)
+                $0.member("verification_uri", begun.verificationURI)
+                $0.member("verification_uri_complete", begun.verificationURIComplete)
+                $0.member("expires_in", begun.expiresIn.wholeSeconds)
+                $0.member("interval", begun.interval)
+            }
+            return .json(200, json.bytes)
+        } catch { throw APIError(error, isTokenEndpoint: true) }
     }
 
     /// The nonce for the next proof, for whoever sends proofs (RFC 9449 §8.2).

@@ -32,7 +32,7 @@ struct ConsentPage {
                 """)
     }
 
-    private static func group(_ asked: AskedScopes) -> HTML {
+    static func group(_ asked: AskedScopes) -> HTML {
         let heading: HTML = asked.resource.map { "<h2><bdi>\($0.name ?? $0.id.text)</bdi></h2>\n" } ?? ""
         let items: [HTML] = asked.scopes.map { name, description in
             if let words = ConsentPage.words(name) { return "<li>\(words)</li>\n" }

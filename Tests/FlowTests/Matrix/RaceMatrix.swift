@@ -10,7 +10,7 @@ import TokenKeys
 /// and a case of its store method in Tests/StoreTests/Contract.
 enum RacedArtefact: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case refreshToken, replayedToken, sessionEnd, logout, logoutEverywhere, lockoutCount, keyRotation, keyRevocation, accountName, apply
-    case code, pushedRequest, signInForm, consent
+    case code, pushedRequest, signInForm, consent, deviceCode, deviceAnswer
 
     var testDescription: String { rawValue }
 
@@ -31,6 +31,9 @@ enum RacedArtefact: String, CaseIterable, Sendable, CustomTestStringConvertible 
         case .code: ["200": 1, "400 invalid_grant": 63]
         // Whoever comes when it is used up is not told from whom it never was.
         case .pushedRequest: [:]
+        case .deviceCode: ["200": 1, "400 invalid_grant": 63]
+        // Half of the answers are no; who comes later is told that the code was used.
+        case .deviceAnswer: [:]
         // The form and `POST /login` count the same failures.
         case .signInForm: ["wrong": 5, "too many": 59]
         }
@@ -58,7 +61,7 @@ struct RaceMatrix {
 
     @Test("64 callers at once: each gets an answer of the table, and what can happen once happened once", arguments: RacedArtefact.allCases)
     func matrix(_ artefact: RacedArtefact) async throws {
-        let isOAuth = [RacedArtefact.code, .pushedRequest, .signInForm, .consent].contains(artefact)
+        let isOAuth = [RacedArtefact.code, .pushedRequest, .signInForm, .consent, .deviceCode, .deviceAnswer].contains(artefact)
         let test = isOAuth ? try await TestNode.matrix() : try await TestNode.start()
         let tokens = await test.login()
         let token = tokens.text("refresh_token")
@@ -138,6 +141,16 @@ struct RaceMatrix {
             }
             #expect(answers["code"] == 1)
             #expect(Set(answers.keys).isSubset(of: ["code", "303 invalid_request_uri", "400 "]), "\(answers)")
+        case .deviceCode:
+            let begun = try await TestClient.tv.begin(test)
+            try await TestBrowser(test).allow(begun)
+            answers = await race { _ in told(await TestClient.tv.poll(begun, test)) }
+        case .deviceAnswer:
+            let begun = try await TestClient.tv.begin(test)
+            let browser = TestBrowser(test)
+            let page = try await browser.asked(begun)
+            answers = await race { await browser.submit(page, [("answer", $0 % 2 == 0 ? "allow" : "deny")]).title }
+            #expect(answers.filter { $0.key.hasPrefix("Device ") }.map(\.value) == [1])
         case .signInForm:
             answers = try await raceOfForms(test)
             #expect(try await events(.signInRefused, test) == 5)
@@ -177,7 +190,7 @@ struct RaceMatrix {
     }
 
     /// What gives tokens, and what takes them away.
-    enum Giver: String, CaseIterable, Sendable { case login, refresh, code, oauthRefresh }
+    enum Giver: String, CaseIterable, Sendable { case login, refresh, code, oauthRefresh, device }
     enum Taker: String, CaseIterable, Sendable { case disabled, deleted, passwordChanged, loggedOutEverywhere, clientDisabled }
 
     @Test(
@@ -195,6 +208,11 @@ struct RaceMatrix {
                     case .refresh: [await test.refresh(tokens[caller % tokens.count], more: client)]
                     case .code: [await TestClient().exchange(tokens[caller], test)]
                     case .oauthRefresh: [await TestClient().refresh(tokens[caller % tokens.count], test)]
+                    case .device:
+                        [
+                            await TestClient.tv.token(
+                                test, [("grant_type", TestClient.deviceGrant), ("device_code", tokens[caller])])
+                        ]
                     }
                 }
                 if caller == 16 {
@@ -216,7 +234,9 @@ struct RaceMatrix {
             #expect(isGood == (taker == .loggedOutEverywhere && isOpen), "\(answer.text("sid"))")
             let refresh = answer.text("refresh_token")
             let again =
-                [.login, .refresh].contains(giver) ? await test.refresh(refresh, more: client) : await TestClient().refresh(refresh, test)
+                [.login, .refresh].contains(giver)
+                ? await test.refresh(refresh, more: client)
+                : await (giver == .device ? TestClient.tv : TestClient()).refresh(refresh, test)
             #expect((again.status == 200) == isGood)
         }
     }
@@ -228,6 +248,13 @@ struct RaceMatrix {
         case .login: break
         case .refresh:
             for _ in 0..<8 { holders.append(await test.login(more: #","client_id":"app""#).text("refresh_token")) }
+        case .device:
+            let browser = TestBrowser(test)
+            for _ in 0..<32 {
+                let begun = try await TestClient.tv.begin(test)
+                try await browser.allow(begun)
+                holders.append(begun.text("device_code"))
+            }
         case .code, .oauthRefresh:
             let (browser, _) = try await test.authorized()
             for _ in 0..<(giver == .code ? 32 : 8) {
@@ -246,7 +273,7 @@ struct RaceMatrix {
             return await test.send("PATCH", "/admin/users/alice", Array(#"{"password":"another-long-password"}"#.utf8), to: .control)
         case .loggedOutEverywhere: return await test.send("DELETE", "/admin/users/alice/sessions", to: .control)
         case .clientDisabled:
-            let client = [.login, .refresh].contains(giver) ? "app" : "web"
+            let client = [.login, .refresh].contains(giver) ? "app" : giver == .device ? "tv" : "web"
             return await test.send("PATCH", "/admin/clients/\(client)", Array(#"{"disabled":true}"#.utf8), to: .control)
         }
     }

@@ -62,7 +62,7 @@ struct Forgery: Sendable {
             Forgery(
                 "our audience with another",
                 takenBy: TokenPlace.anyAudience.subtracting([.forwardAuth]).union([
-                    .validateForOrders, .gateway, .introspect, .introspectOwn,
+                    .validateForOrders, .gateway, .introspect, .introspectOwn, .exchange,
                 ])
             ) {
                 $0.claims["aud"] = .array([.string("gatehouse"), .string("orders")])
@@ -77,10 +77,11 @@ struct Forgery: Sendable {
             Forgery("issued tomorrow") { $0.claims["iat"] = .number(JSONNumber(($0.claims["iat"]?.int ?? 0) + 86_400)) },
             time("for ten years", "exp", 315_360_000),
             // Introspection tells what it is bound to; the resource asks for the proof (RFC 8705 §3.2, RFC 9449 §6.2).
-            Forgery("bound to a key", takenBy: [.introspect, .introspectOwn]) {
+            // A client that proves itself may pass it on: RFC 8693 asks for no proof of what was shown to it.
+            Forgery("bound to a key", takenBy: [.introspect, .introspectOwn, .exchange]) {
                 $0.claims["cnf"] = .object(JSONObject([("jkt", .string("NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"))]))
             },
-            Forgery("bound to a certificate", takenBy: [.introspect, .introspectOwn]) {
+            Forgery("bound to a certificate", takenBy: [.introspect, .introspectOwn, .exchange]) {
                 $0.claims["cnf"] = .object(JSONObject([("x5t#S256", .string("NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"))]))
             },
             Forgery("bound to what is not known here", takenBy: [.introspect, .introspectOwn]) {
@@ -137,6 +138,8 @@ enum TokenPlace: String, CaseIterable, Sendable, CustomTestStringConvertible {
         sessions, endSession, consents, withdrawConsent, logoutByRefreshToken, logoutByAccessToken, adminAPI
     /// The endpoints of OAuth: of `web`, which is public, of `service` for itself, and of `orders-api`, which is asked about `orders`.
     case tokenCode, tokenRefresh, tokenClientSecret, introspect, introspectOwn, revoke, userinfo, userinfoByPost, browser
+    /// Of the device flow, and of a client that passes tokens on.
+    case tokenDevice, devicePage, exchange
 
     var testDescription: String { rawValue }
 
@@ -144,7 +147,7 @@ enum TokenPlace: String, CaseIterable, Sendable, CustomTestStringConvertible {
     static let bearer: Set<TokenPlace> = [
         .validate, .validateForOrders, .explain, .forwardAuth, .gateway, .sessions, .endSession, .consents, .withdrawConsent,
         .logoutByAccessToken, .adminAPI,
-        .introspect, .introspectOwn, .revoke, .userinfo, .userinfoByPost,
+        .introspect, .introspectOwn, .revoke, .userinfo, .userinfoByPost, .exchange,
     ]
     /// Those that do not say which audience they want, or which scope of it.
     static let anyAudience: Set<TokenPlace> = [.validate, .forwardAuth, .logoutByAccessToken, .revoke, .userinfo, .userinfoByPost]
@@ -168,6 +171,10 @@ enum TokenPlace: String, CaseIterable, Sendable, CustomTestStringConvertible {
         case .revoke: [.oauthAccess, .oauthRefresh]
         case .userinfo, .userinfoByPost: [.oauthAccess]
         case .browser: [.cookie]
+        case .tokenDevice: [.deviceCode]
+        case .devicePage: [.userCode]
+        // What has scopes of a resource, by the clients that may be exchanged from.
+        case .exchange: [.orders, .oauthAccess]
         }
     }
 
@@ -224,6 +231,14 @@ enum TokenPlace: String, CaseIterable, Sendable, CustomTestStringConvertible {
         case .revoke: return await isRevoked(credential, test)
         case .userinfo: answer = await test.send("GET", "/userinfo", headers: bearer)
         case .userinfoByPost: answer = await test.send("POST", "/userinfo", headers: bearer)
+        case .tokenDevice:
+            answer = await TestClient.tv.token(test, [("grant_type", TestClient.deviceGrant), ("device_code", credential)])
+        case .devicePage: return await TestBrowser(test).enter(credential).title == "Sign in"
+        case .exchange:
+            let form = [
+                ("grant_type", ExchangeScene.grant), ("subject_token", credential), ("subject_token_type", ExchangeScene.accessToken),
+            ]
+            return await TestClient(id: "relay", secret: ExchangeScene.secret).token(test, form).status == 200
         case .browser:
             let browser = TestBrowser(test)
             browser.cookies = [(name: "gatehouse-session", value: credential)]
@@ -253,6 +268,8 @@ enum TokenKind: String, CaseIterable, Sendable {
     case orders, account, admin, refresh, identity, clientSecret, password, otherIssuers, revoked, garbage, space, empty
     /// Of alice, by the client `web`; and the own one of `service`.
     case code, oauthAccess, oauthRefresh, idToken, cookie, form, clientAccess
+    /// Of `tv`: the code of a device that alice has allowed, and what another one shows.
+    case deviceCode, userCode
 
     func credential(_ test: TestNode, _ session: Answer, _ other: TestNode) async throws -> String {
         switch self {
@@ -286,6 +303,11 @@ enum TokenKind: String, CaseIterable, Sendable {
         case .form:
             let page = await TestBrowser(test).get(TestClient().request())
             return try #require(page.fields.first { $0.name == "form" }).value
+        case .deviceCode:
+            let begun = try await TestClient.tv.begin(test)
+            try await TestBrowser(test).allow(begun)
+            return begun.text("device_code")
+        case .userCode: return try await TestClient.tv.begin(test).text("user_code")
         case .clientAccess:
             return await TestClient.service.token(test, [("grant_type", "client_credentials")]).text("access_token")
         }
@@ -304,7 +326,7 @@ enum TokenKind: String, CaseIterable, Sendable {
 struct TokenMatrix {
     private static func node() async throws -> TestNode {
         let resources = TestNode.matrixResources.replacing("roles: [customer]}", with: "roles: [customer, operator]}").replacing(
-            "clients:", with: "  - {username: carol, password: a-password-of-somebody, roles: [customer]}\nclients:")
+            "\nclients:", with: "\n  - {username: carol, password: a-password-of-somebody, roles: [customer]}\nclients:")
         // So many wrong passwords would be held back before they are looked at.
         return try await TestNode.matrix(["--lockout.free_attempts", "100"], resources: resources)
     }
@@ -366,12 +388,12 @@ struct TokenMatrix {
             case .loginClientSecret, .refreshClientSecret: ["401 invalid_client", "400 invalid_request"]
             case .refresh: ["401 invalid_grant", "400 invalid_request"]
             case .explain: ["403 insufficient_scope", "400 invalid_request"]
-            case .tokenCode, .tokenRefresh: ["400 invalid_grant", "400 invalid_request"]
+            case .tokenCode, .tokenRefresh, .tokenDevice: ["400 invalid_grant", "400 invalid_request"]
             case .tokenClientSecret: ["401 invalid_client", "400 invalid_request"]
             case .sessions, .endSession, .consents, .withdrawConsent, .adminAPI, .forwardAuth, .userinfo, .userinfoByPost:
                 ["401 invalid_token", "403 insufficient_scope", "400 invalid_request"]
             case .validate, .validateForOrders, .gateway, .logoutByRefreshToken, .logoutByAccessToken, .introspect, .introspectOwn,
-                .revoke, .browser:
+                .revoke, .browser, .devicePage, .exchange:
                 []
             }
         #expect(codes.isSubset(of: allowed), "\(codes)")

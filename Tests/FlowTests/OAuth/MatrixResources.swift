@@ -15,6 +15,8 @@ extension TestNode {
                   - {id: web, public: true, grants: [authorization_code, refresh_token], redirect_uris: ["http://127.0.0.1:9000/callback"], scopes: [openid, email, offline_access, "orders:read"]}
                   - {id: pair, public: true, grants: [authorization_code, refresh_token], subject_type: pairwise, redirect_uris: ["https://pair.example.com/cb"], scopes: [openid, "orders:read"]}
                   - {id: shop, secret: 0123456789abcdef0123456789abcdef, first_party: true, grants: [authorization_code], redirect_uris: ["https://shop.example.com/cb"], scopes: [openid, "orders:read"]}
+                  - {id: tv, public: true, grants: [device_code, refresh_token], scopes: [openid, "orders:read"]}
+                  - {id: relay, secret: 0123456789abcdef0123456789abcdef, grants: [token_exchange], scopes: ["orders:read"], exchange_audiences: [orders], exchange_clients: [gatehouse, web]}
                   - {id: service, secret: 0123456789abcdef0123456789abcdef, grants: [client_credentials], scopes: ["orders:read"]}
                   - {id: orders-api, secret: 00112233445566778899aabbccddeeff, serves: [orders], grants: [client_credentials], scopes: []}
                 """)

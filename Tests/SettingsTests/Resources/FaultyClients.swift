@@ -275,6 +275,12 @@ extension FaultyText {
             #"clients: [{id: a, public: true, grants: [login], exchange_clients: ["a\u0007"]}]"#,
             #"resources.yaml:1:68: clients[0].exchange_clients: has control characters"#),
         .init(
+            #"clients: [{id: a, public: true, grants: [login], assertion_issuer: 'http://a.example'}]"#,
+            #"resources.yaml:1:68: clients[0].assertion_issuer: is http on a host that is not loopback"#),
+        .init(
+            #"clients: [{id: a, public: true, grants: [login], assertion_jwks_uri: 'javascript:alert(1)'}]"#,
+            #"resources.yaml:1:70: clients[0].assertion_jwks_uri: is neither https://… nor http:// on loopback"#),
+        .init(
             #"clients: [{id: a, public: true, grants: [login], subject_type: private}]"#,
             #"resources.yaml:1:64: clients[0].subject_type: is none of public, pairwise"#),
     ]

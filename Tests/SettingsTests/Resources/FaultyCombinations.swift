@@ -67,6 +67,18 @@ extension FaultyText {
             #"clients: [{id: a, public: true, grants: [login, jwt_bearer]}]"#,
             #"resources.yaml:1:41: clients[0].grants: jwt_bearer is for clients that prove themselves; a public client cannot"#),
         .init(
+            #"clients: [{id: a, secret: env:BILLING, grants: [jwt_bearer], assertion_issuer: 'https://a.example'}]"#,
+            #"resources.yaml:1:48: clients[0].grants: jwt_bearer needs assertion_jwks_uri: somebody must be trusted"#),
+        .init(
+            #"clients: [{id: a, secret: env:BILLING, grants: [jwt_bearer], assertion_jwks_uri: 'https://a.example/k'}]"#,
+            #"resources.yaml:1:48: clients[0].grants: jwt_bearer needs assertion_issuer: somebody must be trusted"#),
+        .init(
+            #"clients: [{id: a, secret: env:BILLING, grants: [client_credentials], assertion_issuer: 'https://a.example'}]"#,
+            #"resources.yaml:1:88: clients[0].assertion_issuer: has no use without the grant jwt_bearer"#),
+        .init(
+            #"clients: [{id: a, secret: env:BILLING, grants: [client_credentials], assertion_jwks_uri: 'https://a.example/k'}]"#,
+            #"resources.yaml:1:90: clients[0].assertion_jwks_uri: has no use without the grant jwt_bearer"#),
+        .init(
             #"clients: [{id: a, public: true, grants: [refresh_token, token_exchange]}]"#,
             #"resources.yaml:1:41: clients[0].grants: refresh_token needs authorization_code, device_code or login beside it: nothing else gives refresh tokens"#
         ),

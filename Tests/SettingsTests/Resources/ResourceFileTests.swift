@@ -163,6 +163,7 @@ struct ResourceFileTests {
             "public: true, grants: [device_code, refresh_token]", "public: true, token_endpoint_auth_method: none, grants: [login]",
             "secret: env:BILLING, grants: [token_exchange], exchange_audiences: [o], exchange_clients: [a], exchange_impersonates: true, serves: [o]",
             "public: true, grants: [authorization_code], redirect_uris: ['https://a/cb'], frontchannel_logout_uri: 'https://a:443/out', frontchannel_logout_session_required: true",
+            "secret: env:BILLING, grants: [jwt_bearer], assertion_issuer: 'https://a', assertion_jwks_uri: 'https://a/keys'",
             "public: true, first_party: true, grants: [authorization_code], redirect_uris: ['https://a/cb']",
             "secret: env:BILLING, first_party: true, grants: [authorization_code], redirect_uris: ['http://127.0.0.1/cb']",
         ])

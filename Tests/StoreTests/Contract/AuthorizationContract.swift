@@ -21,6 +21,43 @@ struct AuthorizationContract {
         #expect(events.first?.event.sessionID == one.session.id)
     }
 
+    @Test(
+        "what somebody vouched for is a grant without a session, which ends with the account (RFC 7523 §2.1)", arguments: StoreKind.allCases
+    )
+    func vouched(_ kind: StoreKind) async throws {
+        let test = try await kind.open()
+        let (account, client) = (try await test.account("alice"), try await test.registerClient())
+        let binding = GrantBinding(assurance: SessionAssurance(acr: "", amr: [], authenticatedAt: test.now))
+        var asked = VouchedAuthorization(
+            account: account, client: client, access: (ScopeSet(["orders:read"]), ["orders"]), binding: binding,
+            expiresAt: test.now + Authorized.accessLifetime)
+        func authorize(_ asked: VouchedAuthorization) async throws -> Grant? {
+            guard case .authorized(let grant) = try await test.store.authorize(asked, at: test.now, event: test.event(.authorized)) else {
+                return nil
+            }
+            return grant
+        }
+        let made = try #require(try await authorize(asked))
+        let stored = try #require(try await test.store.grant(made.id))
+        #expect(stored.sessionID == nil && stored.accountID == account.id && stored.clientUID == client.uid && !stored.isOffline)
+        #expect(stored.scope == ScopeSet(["orders:read"]) && stored.expiresAt == test.now + Authorized.accessLifetime)
+        // It has neither a code nor a refresh token.
+        #expect(try await test.redeem(made).word == "gone")
+        #expect(try await test.refreshed(made, 1).word == "disabled")
+        #expect(try await test.store.events(before: nil, limit: 1, account: account.id).first?.event.kind == .authorized)
+        var other = asked
+        other.clientUID = "another"
+        #expect(try await authorize(other) == nil)
+        other = asked
+        other.accountEpoch += 1
+        #expect(try await authorize(other) == nil)
+        _ = try await test.store.change(account.id, .disabled(by: .operatorsHand), event: test.event())
+        #expect(test.revoked.contains { $0.id == made.id && $0.until >= test.now + Authorized.accessLifetime })
+        let changed = try #require(try await test.store.account(id: account.id))
+        asked.accountEpoch = changed.epoch
+        #expect(try await authorize(asked) == nil)
+    }
+
     @Test("of 64 redemptions one buys; the others replay it, and so what was bought ends (TK-10, TK-11)", arguments: StoreKind.allCases)
     func race(_ kind: StoreKind) async throws {
         let test = try await kind.open()

@@ -53,37 +53,19 @@ package struct AuthorizationCodeGrant: TokenGrant {
             confirmation: context.confirmation, bindsRefresh: !context.client.isProved,
             refreshes: client.definition.grants.contains(.refreshToken),
             lifetimes: (tokens.lifetimes.refreshIdle, tokens.issuer.accessLifetime, tokens.lifetimes.offline),
-            hearsOfLogout: client.definition.metadata.backchannelLogoutURI != nil || client.definition.metadata.frontchannelLogoutURI != nil
-        )
+            hearsOfLogout: client.hearsOfLogout)
         let event = AuditEvent(
             .codeReplayed, at: context.now, clientID: client.id, source: context.source, reason: OAuthError.Reason.codeReplayed.rawValue,
             traceID: context.traceID)
         let outcome: CodeOutcome
         do { outcome = try await store.redeem(presentation, at: context.now, event: event) } catch { throw OAuthError(storeError: error) }
         failpoint("code.after_commit")
-        if case .redeemed(let redeemed) = outcome { return try await authorization(redeemed, request, context.confirmation) }
+        if case .redeemed(let redeemed) = outcome {
+            return try await tokens.authorization(redeemed, resources: request.resources, context.confirmation)
+        }
         let reason = AuthorizationCodeGrant.reason(outcome)
         try await remember(reason, context)
         throw AuthorizationCodeGrant.refusal(reason)
-    }
-
-    private func authorization(
-        _ redeemed: RefreshedGrant, _ request: Request, _ confirmation: Confirmation?
-    ) async throws(OAuthError) -> TokenAuthorization {
-        let policy = try await tokens.policies.policy(atLeast: redeemed.resourcesVersion)
-        let (grant, client) = (redeemed.grant, redeemed.client)
-        let access = try policy.refreshed(
-            grant, requested: nil, audiences: request.resources, roles: redeemed.account.roles, client: client)
-        var subject = TokenSubject(
-            client: client, account: redeemed.account, grant: grant, assurance: redeemed.assurance, access: access,
-            claims: policy.catalogue.claims(access.audiences, of: redeemed.account, scope: access.scope), expiresAt: redeemed.tokenExpiresAt
-        )
-        subject.confirmation = confirmation
-        let binding = grant.binding
-        let idToken =
-            access.scope.contains("openid") ? IDTokenRequest(nonce: binding?.nonce, claims: binding?.claims?["id_token"]?.object) : nil
-        let refreshes = client.definition.grants.contains(.refreshToken)
-        return TokenAuthorization(subject: subject, refreshCounter: refreshes ? redeemed.successor : nil, idToken: idToken)
     }
 
     /// Whoever presents a code that is not theirs, or without what it is bound to, is written down (RFC 9700 §4.5).
@@ -114,5 +96,33 @@ package struct AuthorizationCodeGrant: TokenGrant {
     /// One text for every refusal: another client, or a wrong verifier, must not learn whether the code exists (TK-15).
     private static func refusal(_ reason: OAuthError.Reason) -> OAuthError {
         OAuthError(.invalidGrant, reason, "The code is not valid: used, expired, or not this client's with this redirect_uri and verifier.")
+    }
+}
+
+extension RefreshTokens {
+    /// The tokens that a redeemed grant buys the first time.
+    func authorization(
+        _ redeemed: RefreshedGrant, resources: [Identifier], _ confirmation: Confirmation?
+    ) async throws(OAuthError) -> TokenAuthorization {
+        let policy = try await policies.policy(atLeast: redeemed.resourcesVersion)
+        let (grant, client) = (redeemed.grant, redeemed.client)
+        let access = try policy.refreshed(grant, requested: nil, audiences: resources, roles: redeemed.account.roles, client: client)
+        var subject = TokenSubject(
+            client: client, account: redeemed.account, grant: grant, assurance: redeemed.assurance, access: access,
+            claims: policy.catalogue.claims(access.audiences, of: redeemed.account, scope: access.scope), expiresAt: redeemed.tokenExpiresAt
+        )
+        subject.confirmation = confirmation
+        let binding = grant.binding
+        let idToken =
+            access.scope.contains("openid") ? IDTokenRequest(nonce: binding?.nonce, claims: binding?.claims?["id_token"]?.object) : nil
+        let refreshes = client.definition.grants.contains(.refreshToken)
+        return TokenAuthorization(subject: subject, refreshCounter: refreshes ? redeemed.successor : nil, idToken: idToken)
+    }
+}
+
+extension Client {
+    /// Whether it is told of the ends of sessions.
+    var hearsOfLogout: Bool {
+        definition.metadata.backchannelLogoutURI != nil || definition.metadata.frontchannelLogoutURI != nil
     }
 }
