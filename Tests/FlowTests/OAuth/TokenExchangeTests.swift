@@ -132,8 +132,8 @@ struct TokenExchangeTests {
         #expect(answer.status == 200)
         #expect(try answer.claims()["act"]?.object?["sub"]?.string == "api")
         // Bob for himself, as the actor of his own token: by the client that got it.
-        let self_ = await with(scene.token)
-        #expect(try self_.claims()["act"]?.object?["client_id"]?.string == "web")
+        let byWeb = await with(scene.token)
+        #expect(try byWeb.claims()["act"]?.object?["client_id"]?.string == "web")
         let foreign = await ExchangeScene.back.token(scene.test, [("grant_type", "client_credentials")])
         for bad in [foreign.text("access_token"), token + "x", "x", scene.subject.text("id_token"), scene.subject.text("refresh_token")] {
             #expect(await with(bad).error == "invalid_request")
