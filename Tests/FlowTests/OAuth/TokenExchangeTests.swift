@@ -290,6 +290,20 @@ struct TokenExchangeTests {
         #expect(await !scene.test.isValid(passed.text("access_token")))
     }
 
+    @Test("a client that knows people by pairwise subjects gets the subject of the token that it exchanged")
+    func pairwiseClient() async throws {
+        let resources = ExchangeScene.resources.replacing(
+            "exchange_clients: [web]}",
+            with: "exchange_clients: [web, gatehouse], subject_type: pairwise, sector_identifier_uri: 'https://api.example/s'}")
+        let scene = try await ExchangeScene.start(resources: resources)
+        let login = await scene.test.login("bob", more: #","scope":"orders:read""#)
+        let passed = await scene.exchange(login.text("access_token"))
+        #expect(passed.status == 200)
+        #expect(try passed.claims()["sub"] == login.claims()["sub"])
+        _ = await scene.test.send("PATCH", "/admin/users/bob", Array(#"{"roles":[]}"#.utf8), to: .control)
+        #expect(await !scene.test.isValid(passed.text("access_token")))
+    }
+
     @Test("a bound token is exchanged without its key, and the new one is bound to the key that the client proves")
     func bound() async throws {
         let scene = try await ExchangeScene.start()
