@@ -132,8 +132,8 @@ struct TokenExchangeTests {
         #expect(answer.status == 200)
         #expect(try answer.claims()["act"]?.object?["sub"]?.string == "api")
         // Bob for himself, as the actor of his own token: by the client that got it.
-        let self_ = await with(scene.token)
-        #expect(try self_.claims()["act"]?.object?["client_id"]?.string == "web")
+        let byWeb = await with(scene.token)
+        #expect(try byWeb.claims()["act"]?.object?["client_id"]?.string == "web")
         let foreign = await ExchangeScene.back.token(scene.test, [("grant_type", "client_credentials")])
         for bad in [foreign.text("access_token"), token + "x", "x", scene.subject.text("id_token"), scene.subject.text("refresh_token")] {
             #expect(await with(bad).error == "invalid_request")
@@ -286,6 +286,20 @@ struct TokenExchangeTests {
         #expect(try passed.claims()["sub"] == scene.subject.claims()["sub"])
         let account = try await scene.test.account("bob")
         #expect(try passed.claims()["sub"]?.string != account?.id.text)
+        _ = await scene.test.send("PATCH", "/admin/users/bob", Array(#"{"roles":[]}"#.utf8), to: .control)
+        #expect(await !scene.test.isValid(passed.text("access_token")))
+    }
+
+    @Test("a client that knows people by pairwise subjects gets the subject of the token that it exchanged")
+    func pairwiseClient() async throws {
+        let resources = ExchangeScene.resources.replacing(
+            "exchange_clients: [web]}",
+            with: "exchange_clients: [web, gatehouse], subject_type: pairwise, sector_identifier_uri: 'https://api.example/s'}")
+        let scene = try await ExchangeScene.start(resources: resources)
+        let login = await scene.test.login("bob", more: #","scope":"orders:read""#)
+        let passed = await scene.exchange(login.text("access_token"))
+        #expect(passed.status == 200)
+        #expect(try passed.claims()["sub"] == login.claims()["sub"])
         _ = await scene.test.send("PATCH", "/admin/users/bob", Array(#"{"roles":[]}"#.utf8), to: .control)
         #expect(await !scene.test.isValid(passed.text("access_token")))
     }
