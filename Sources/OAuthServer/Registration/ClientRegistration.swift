@@ -78,7 +78,8 @@ package struct ClientRegistration: Sendable {
         let event = event(id, "registered", request)
         let outcome = try await stored { [bounds] () async throws(StoreError) in
             try await store.register(
-                client, secretHash: secret.map { secrets.kept($0, of: client) }, tokenHash: ClientRegistration.hash(Secret(Array(token.exposed.utf8))),
+                client, secretHash: secret.map { secrets.kept($0, of: client) },
+                tokenHash: ClientRegistration.hash(Secret(Array(token.exposed.utf8))),
                 within: bounds, at: request.now, event: event)
         }
         guard case .registered(let registered) = outcome else {
