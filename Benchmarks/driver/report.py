@@ -133,6 +133,7 @@ def conditions(seconds, connections):
         "haproxy": _first_line(["haproxy", "-v"]),
         "envoy": envoy[1] if len(envoy) > 1 else "unknown",
         "traefik": _first_line([f"{venv}/traefik", "version"]).partition(":")[2].strip(),
+        "glewlwyd": _first_line(["glewlwyd", "--version"]),
         "wrk": _first_line(["wrk", "-v"]),
     }
 
