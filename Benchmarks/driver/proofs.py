@@ -44,7 +44,7 @@ class ProvingClient:
         return encoded(hashlib.sha256(self.token.encode()).digest())
 
     def proof(self, method, url, nonce=None, key=None, **claims):
-        claims = {"jti": uuid.uuid4().hex, "htm": method, "htu": url, "iat": int(time.time()), **({"nonce": nonce} if nonce else {}), **claims}
+        claims.update(jti=uuid.uuid4().hex, htm=method, htu=url, iat=int(time.time()), **({"nonce": nonce} if nonce else {}))
         return jwt.encode(claims, key or self.key, algorithm="ES256", headers={"typ": "dpop+jwt", "jwk": self.jwk})
 
     def get(self, proof, scheme="DPoP"):
@@ -82,12 +82,13 @@ class ProvingClient:
                 raise BenchError(f"the gateway answered {status} where {wanted} was due")
 
     def fresh_pool(self, directory, seconds):
-        """A file of proofs for `seconds` of load that starts now, and how many: all with a nonce that has just begun."""
+        """A file of proofs for `seconds` of load that starts now, and how many: all with a nonce that has just begun. Where making them is
+        slow there are fewer, so that none is too old."""
         time.sleep(NONCE_STEP - time.time() % NONCE_STEP + 0.02)
         began, nonce = time.monotonic(), self.nonce()
-        count = seconds * PER_SECOND_MAX // 2
+        count, limit = seconds * PER_SECOND_MAX // 2, NONCE_SECONDS - 1 - seconds
         environment = {**os.environ, "BENCH_KEY": f"{self.key.private_numbers().private_value:064x}"}
-        command = [f"{peers.BARE}/bare-proofs", "GET", self.url, nonce, self.ath, str(count)]
+        command = [f"{peers.BARE}/bare-proofs", "GET", self.url, nonce, self.ath, str(count), str(limit)]
         # The server is idle, so its core helps.
         parts = [os.path.join(directory, f"proofs-{core}.txt") for core in (SERVER_CORE, LOAD_CORE)]
         makers = []
@@ -97,11 +98,14 @@ class ProvingClient:
         if any([maker.wait() for maker in makers]):
             raise BenchError("the proofs could not be made")
         pool = os.path.join(directory, "proofs.txt")
+        made = 0
         with open(pool, "wb") as file:
             for part in parts:
-                with open(part, "rb") as made:
-                    file.write(made.read())
+                with open(part, "rb") as lines:
+                    text = lines.read()
+                made += text.count(b"\n")
+                file.write(text)
         spent = time.monotonic() - began
-        if spent + seconds > NONCE_SECONDS:
-            raise BenchError(f"making {2 * count} proofs took {spent:.1f} s: they would be too old before the load ends")
-        return pool, 2 * count
+        if spent + seconds > NONCE_SECONDS or made < 4 * KEPT:
+            raise BenchError(f"{made} proofs in {spent:.1f} s: too few, or too old before the load ends")
+        return pool, made
