@@ -33,11 +33,12 @@ class Endpoints:
         headers = {**form_headers(secret), **(headers or {})}
         return http_exchange(self.server.port, self.prefix + path, "POST", urllib.parse.urlencode(form), headers)
 
-    def tokens(self, form, **more):
+    def tokens(self, form, wanted="access_token", **more):
+        """The answer of `/token`, which must have the member `wanted`."""
         status, _, answer = self.post("/token", form, **more)
-        if status != 200:
-            raise BenchError(f"{self.server.name} answered {status} at /token: {answer[:300]!r}")
-        return json.loads(answer)
+        if status != 200 or wanted not in (members := json.loads(answer)):
+            raise BenchError(f"{self.server.name} gave out no {wanted}: {status} {answer[:300]!r}")
+        return members
 
     def service_token(self):
         return self.tokens({"grant_type": "client_credentials", "scope": "orders:read"})["access_token"]
@@ -45,7 +46,9 @@ class Endpoints:
     def sessions(self, count):
         """The refresh tokens of `count` new grants."""
         return [
-            self.tokens({"grant_type": "authorization_code", "code": code, "redirect_uri": gatehouse.CALLBACK, **more})["refresh_token"]
+            self.tokens(
+                {"grant_type": "authorization_code", "code": code, "redirect_uri": gatehouse.CALLBACK, **more}, "refresh_token",
+            )["refresh_token"]
             for code, more in self.codes(count)
         ]
 
@@ -82,7 +85,7 @@ class Endpoints:
         first = self.sessions(1)[0]
         chain = [first]
         for _ in range(2):
-            answer = self.tokens({"grant_type": "refresh_token", "refresh_token": chain[-1]})
+            answer = self.tokens({"grant_type": "refresh_token", "refresh_token": chain[-1]}, "refresh_token")
             self.verified(answer["access_token"])
             chain.append(answer["refresh_token"])
         if len(set(chain)) != 3:
@@ -95,7 +98,7 @@ class Endpoints:
         broken = f"{head}.{'B' if signature[0] == 'A' else 'A'}{signature[1:]}"
         for candidate, wanted in ((token, True), (broken, False)):
             status, _, answer = self.post("/introspect", {"token": candidate})
-            if status != 200 or json.loads(answer)["active"] is not wanted:
+            if status != 200 or json.loads(answer).get("active") is not wanted:
                 raise BenchError(f"{self.server.name} judged a {'good' if wanted else 'broken'} token wrongly: {status} {answer[:200]!r}")
         self.refused("/introspect", {"token": token}, secret="wrong" + gatehouse.SECRET)
 

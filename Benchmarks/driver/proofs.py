@@ -66,7 +66,7 @@ class ProvingClient:
             raise BenchError(f"/token asked for no nonce: {status} {answer[:200]!r}")
         answer = endpoints.tokens(form, headers={"DPoP": self.proof("POST", url, fields["DPoP-Nonce"])})
         self.token = answer["access_token"]
-        if answer["token_type"] != "DPoP" or endpoints.verified(self.token)["cnf"] != {"jkt": self.jkt}:
+        if answer.get("token_type") != "DPoP" or endpoints.verified(self.token).get("cnf") != {"jkt": self.jkt}:
             raise BenchError(f"/token gave out a token that is not bound to the key: {answer}")
         nonce = self.nonce()
         good = self.proof("GET", self.url, nonce, ath=self.ath)
