@@ -33,6 +33,11 @@ let package = Package(
             dependencies: [.product(name: "Crypto", package: "swift-crypto")],
             swiftSettings: settings
         ),
+        .executableTarget(
+            name: "bare-proofs",
+            dependencies: [.product(name: "Crypto", package: "swift-crypto")],
+            swiftSettings: settings
+        ),
         .executableTarget(name: "bare-argon2", linkerSettings: [.linkedLibrary("sodium")]),
         .executableTarget(name: "bare-sqlite", linkerSettings: [.linkedLibrary("sqlite3")]),
     ]

@@ -13,7 +13,7 @@ import threading
 import time
 
 import gatehouse
-from load import Load, run_wrk
+from load import REFRESH_BODY, Load, run_wrk
 from processes import BenchError, Server, http_request
 
 GROUP = "several nodes on PostgreSQL"
@@ -210,4 +210,6 @@ def load(cluster, node, what):
     with open(tokens, "w", encoding="utf-8") as file:
         for number in range(2 * connections):
             file.write(other.login(USERS[number % len(USERS)])["refresh_token"] + "\n")
-    return Load("/token/refresh", "POST", script="refresh.lua", environment={"TOKENS": tokens}, connections=connections)
+    return Load(
+        "/token/refresh", "POST", gatehouse.JSON, REFRESH_BODY, script="refresh.lua", environment={"TOKENS": tokens},
+        connections=connections)

@@ -13,6 +13,8 @@ AUTH, GATEWAY, ADMIN = 17080, 17000, 17090
 USERS = [f"bench{number}" for number in range(8)]
 PASSWORD = "correct-horse-battery"
 JSON = {"Content-Type": "application/json"}
+# A service of its own: gets tokens, refreshes those of people, and may look into those for `orders`.
+CLIENT, SECRET, CALLBACK = "bench", "9b1d4f6a70c2e8355b7f0e9d2c4a6188", "http://127.0.0.1:17999/callback"
 
 SETTINGS = f"""\
 issuer: http://localhost:{AUTH}
@@ -30,6 +32,14 @@ users:
 @USERS@
 resources:
   - {id: orders, scopes: [orders:read]}
+clients:
+  - id: bench
+    secret: @SECRET@
+    grants: [client_credentials, authorization_code, refresh_token]
+    redirect_uris: ["@CALLBACK@"]
+    scopes: [orders:read, offline_access]
+    first_party: true
+    serves: [orders]
 roles:
   customer: [orders:read]
 routes:
@@ -37,7 +47,7 @@ routes:
     match: {path: /orders, methods: [GET]}
     upstream: http://127.0.0.1:@BACKEND@
     require: {scope: orders:read, audience: orders}
-"""
+""".replace("@SECRET@", SECRET).replace("@CALLBACK@", CALLBACK)
 
 
 class Gatehouse(Server):

@@ -10,6 +10,8 @@ from processes import LOAD_CORE, BenchError, die_with_parent
 LUA = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lua")
 CONNECTIONS = int(os.environ.get("BENCH_CONNECTIONS", "64"))
 WARM_UP_SECONDS = 1
+# Of `/token/refresh`; refresh.lua puts the token in.
+REFRESH_BODY = '{"refresh_token":"@TOKEN@"}'
 
 
 @dataclass

@@ -11,7 +11,7 @@ VENV = os.path.join(ROOT, ".tools/venv/bin")
 BARE = os.path.join(ROOT, ".build-bench/release")
 PORTS = {
     "backend": 17001, "nginx": 17011, "haproxy": 17012, "haproxy-jwt": 17013, "envoy": 17014, "envoy-jwt": 17015,
-    "envoy-cache": 17016, "traefik": 17017, "bare-nio": 17018, "flask": 17019,
+    "envoy-cache": 17016, "traefik": 17017, "bare-nio": 17018, "flask": 17019, "glewlwyd": 17020,
 }
 
 
@@ -63,8 +63,9 @@ def traefik(directory):
     return Server("traefik", command, PORTS["traefik"], directory, environment={"GOMAXPROCS": "1"}, ready_path="/orders")
 
 
-def bare_nio(directory):
-    return Server("bare-nio", [f"{BARE}/bare-nio", PORTS["bare-nio"]], PORTS["bare-nio"], directory)
+def bare_nio(directory, length=200):
+    """`length` bytes of body."""
+    return Server("bare-nio", [f"{BARE}/bare-nio", PORTS["bare-nio"], length], PORTS["bare-nio"], directory)
 
 
 def flask(directory):

@@ -36,11 +36,17 @@ def port_is_free(port):
 
 def http_request(port, path, method="GET", body=None, headers=None, timeout=10):
     """One request to 127.0.0.1; (status, body)."""
+    status, _, answer = http_exchange(port, path, method, body, headers, timeout)
+    return status, answer
+
+
+def http_exchange(port, path, method="GET", body=None, headers=None, timeout=10):
+    """One request to 127.0.0.1; (status, header fields, body)."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
         connection.request(method, path, body=body, headers=headers or {})
         answer = connection.getresponse()
-        return answer.status, answer.read()
+        return answer.status, answer.headers, answer.read()
     finally:
         connection.close()
 

@@ -25,7 +25,8 @@ def table(rows):
         if "error" in row:
             lines.append(f"{row['name']:{width}}  FAILED: {row['error']}")
         else:
-            lines.append(f"{row['name']:{width}}  " + "".join(f"{_shown(row.get(key)):>12}" for _, key in columns))
+            figures = "".join(f"{_shown(row.get(key)):>12}" for _, key in columns)
+            lines.append(f"{row['name']:{width}}  {figures}" + (f"  {row['note']}" if "note" in row else ""))
     return "\n".join(lines[1:])
 
 
@@ -62,7 +63,28 @@ def budgets(rows):
         _ratio("ready from start, ms", start.get("ready_ms"), 1, 150),
         _ratio("resident idle, MB", start.get("resident_mb"), 1, 40),
     ]
-    return entries
+    return entries + _oauth_budgets(figure)
+
+
+def _oauth_budgets(figure):
+    def faster(name, bound):
+        ours, peer = figure(f"gatehouse, {name}", "per_second"), figure(f"glewlwyd, {name}", "per_second")
+        return _ratio(f"{name}, throughput ÷ glewlwyd", ours, peer, bound, at_least=True)
+
+    token, sign = figure("gatehouse, client_credentials", "cpu_us"), figure("bare ES256 signature", "cpu_us")
+    proved, plain = figure("gatehouse, DPoP proof each time", "cpu_us"), figure("gatehouse, known token", "cpu_us")
+    verify = figure("bare ES256 verification", "cpu_us")
+    proof_bound = 2 * verify + plain if None not in (verify, plain) else None
+    entries = [
+        faster("client_credentials", 10),
+        _ratio("client_credentials CPU ÷ (bare signature + 100 µs)", token, sign + 100 if sign else None, 1),
+        faster("refresh at /token", 10),
+        faster("introspection", 20),
+    ]
+    for what in ("discovery", "JWKS"):
+        ours, bare = figure(f"gatehouse, {what}", "cpu_us"), figure(f"bare NIO, as long as {what}", "cpu_us")
+        entries.append(_ratio(f"{what} CPU ÷ bare NIO", ours, bare, 1.3))
+    return entries + [_ratio("DPoP CPU ÷ (two bare verifications + known token)", proved, proof_bound, 1)]
 
 
 def _ratio(name, value, base, bound, at_least=False):
@@ -111,6 +133,7 @@ def conditions(seconds, connections):
         "haproxy": _first_line(["haproxy", "-v"]),
         "envoy": envoy[1] if len(envoy) > 1 else "unknown",
         "traefik": _first_line([f"{venv}/traefik", "version"]).partition(":")[2].strip(),
+        "glewlwyd": _first_line(["glewlwyd", "--version"]),
         "wrk": _first_line(["wrk", "-v"]),
     }
 

@@ -8,9 +8,10 @@ from typing import Callable
 
 import cluster
 import gatehouse
+import oauth
 import peers
 from gatehouse import JSON, Gatehouse, login_body
-from load import CONNECTIONS, Load, measure, run_wrk
+from load import CONNECTIONS, REFRESH_BODY, Load, measure, run_wrk
 from processes import SERVER_CORE, BenchError
 from tokens import TokenMaker
 
@@ -57,6 +58,7 @@ def all_rows(directory, seconds):
         Row(LOGIN, "bare Argon2id", bench.bare_argon2),
         Row(REFRESH, "gatehouse /token/refresh", bench.refresh, True),
         Row(REFRESH, "bare SQLite commit", bench.bare_sqlite),
+    ] + [Row(*row) for row in oauth.rows(bench)] + [
         Row(START, "gatehouse, existing database", bench.start, True),
     ] + [Row(cluster.GROUP, name, measure, True) for name, measure in cluster.rows(directory, seconds, peers.PORTS["backend"])]
 
@@ -174,7 +176,8 @@ class Bench:
         with open(tokens, "w", encoding="utf-8") as file:
             file.write("".join(token + "\n" for token in server.sessions(2 * REFRESH_CONNECTIONS)))
         environment = {"TOKENS": tokens, **({"COLLECT": collect} if collect else {})}
-        return Load("/token/refresh", "POST", script="refresh.lua", environment=environment, connections=REFRESH_CONNECTIONS)
+        return Load(
+            "/token/refresh", "POST", JSON, REFRESH_BODY, script="refresh.lua", environment=environment, connections=REFRESH_CONNECTIONS)
 
     def refresh(self):
         with self.gatehouse() as server:

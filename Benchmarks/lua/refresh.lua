@@ -1,7 +1,9 @@
--- Refreshes sessions without end: the queue starts with the tokens of the file TOKENS (one a line, more than connections) and
--- each answer's refresh token goes to its end. With COLLECT, the access tokens are written to that file, one a line.
-dofile(os.getenv("BENCH_LUA") .. "/common.lua")
+-- Refreshes sessions without end, with the request of fixed.lua, in whose BODY @TOKEN@ stands for the token. The queue starts with the
+-- tokens of the file TOKENS (one a line, more than connections) and each answer's refresh token goes to its end. With COLLECT, the access
+-- tokens are written to that file, one a line.
+dofile(os.getenv("BENCH_LUA") .. "/fixed.lua")
 
+local before, after = wrk.body:match("^(.*)@TOKEN@(.*)$")
 local queue, first, last = {}, 1, 0
 local collected
 
@@ -22,7 +24,7 @@ function request()
         queue[first] = nil
         first = first + 1
     end
-    return wrk.format("POST", nil, { ["Content-Type"] = "application/json" }, '{"refresh_token":"' .. token .. '"}')
+    return wrk.format(nil, nil, nil, before .. token .. after)
 end
 
 function response(status, headers, body)

@@ -1,6 +1,6 @@
 // The floor for a small JSON endpoint: SwiftNIO with its own HTTP/1 codec, one event loop, a fixed answer.
 //
-//     bare-nio PORT
+//     bare-nio PORT [BYTES]        200 bytes of body unless told
 //
 // It reads every request to its end and looks at nothing in it.
 
@@ -8,7 +8,7 @@ internal import NIOCore
 internal import NIOHTTP1
 internal import NIOPosix
 
-/// Answers every request with the same 200 bytes of JSON; about the size of a `/validate` answer.
+/// Answers every request with the same JSON; by default about the size of a `/validate` answer.
 final class FixedAnswer: ChannelInboundHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundOut = HTTPServerResponsePart
@@ -16,9 +16,9 @@ final class FixedAnswer: ChannelInboundHandler {
     private let head: HTTPResponseHead
     private let body: ByteBuffer
 
-    init() {
+    init(bytes: Int) {
         let start = #"{"valid":true,"padding":""#
-        let text = start + String(repeating: "x", count: 200 - start.utf8.count - 2) + #""}"#
+        let text = start + String(repeating: "x", count: max(0, bytes - start.utf8.count - 2)) + #""}"#
         self.body = ByteBuffer(string: text)
         self.head = HTTPResponseHead(
             version: .http1_1,
@@ -39,8 +39,11 @@ final class FixedAnswer: ChannelInboundHandler {
     }
 }
 
-guard CommandLine.arguments.count == 2, let port = Int(CommandLine.arguments[1]), (1...65_535).contains(port) else {
-    fatalError("usage: bare-nio PORT")
+let arguments = CommandLine.arguments
+guard (2...3).contains(arguments.count), let port = Int(arguments[1]), (1...65_535).contains(port),
+    let bytes = arguments.count == 3 ? Int(arguments[2]) : 200, (0...1_000_000).contains(bytes)
+else {
+    fatalError("usage: bare-nio PORT [BYTES]")
 }
 let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
 let server = try await ServerBootstrap(group: group)
@@ -51,7 +54,7 @@ let server = try await ServerBootstrap(group: group)
         channel.eventLoop.makeCompletedFuture {
             let handlers = channel.pipeline.syncOperations
             try handlers.configureHTTPServerPipeline(withErrorHandling: true)
-            try handlers.addHandler(FixedAnswer())
+            try handlers.addHandler(FixedAnswer(bytes: bytes))
         }
     }
     .bind(host: "127.0.0.1", port: port)
