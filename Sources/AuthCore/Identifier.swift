@@ -46,6 +46,7 @@ extension StringProtocol {
 }
 
 /// Whether two secrets are the same, in a time that depends on their lengths alone.
+@inlinable
 public func isEqualInConstantTime(_ left: some Collection<UInt8>, _ right: some Collection<UInt8>) -> Bool {
     guard left.count == right.count else { return false }
     var difference: UInt8 = 0

@@ -17,6 +17,10 @@ package enum EdgeAction {
     case answer(ResponseFacts)
     /// Reads a body of at most `limit` bytes (413 past it), then answers at once, on the event loop.
     case body(limit: Int, then: @Sendable (RequestFacts, [UInt8]) -> ResponseFacts)
+    /// Reads a body of at most `limit` bytes (413 past it), then answers at once where `now` has an answer, and else awaits that of `later`.
+    case either(
+        limit: Int, now: @Sendable (RequestFacts, [UInt8]) -> ResponseFacts?,
+        later: @Sendable (RequestFacts, [UInt8]) async -> EdgeResponse)
     /// Reads a body of at most `bodyLimit` bytes (413 past it), then awaits the answer. The task is cancelled when the client goes.
     case async(bodyLimit: Int, then: @Sendable (RequestFacts, [UInt8]) async -> EdgeResponse)
     /// Hands body and answer of this request to an object on the same event loop.

@@ -119,6 +119,9 @@ package struct OAuthServer: Sendable {
         LogoutDelivery(store: store, issuer: responses, calls: calls, log: log)
     }
 
+    /// Changes with the published keys.
+    package var keysTag: String { keys.published.entityTag }
+
     /// RFC 8414 §3.2 and OpenID Connect Discovery §4.2.
     package func metadata() async throws(OAuthError) -> JSONObject {
         var metadata = ServerMetadata(issuer: issuer)

@@ -5,7 +5,7 @@ package import Crypto
 ///
 /// The master keys are never written to the store. Each sealed value names the key that sealed it.
 package struct MasterKeys: Sendable {
-    package enum Purpose: String, Sendable {
+    package enum Purpose: String, Sendable, CaseIterable {
         case signingKeys = "signing keys"
         case grants = "grants"
         case grantTags = "grant tags"
@@ -35,6 +35,8 @@ package struct MasterKeys: Sendable {
     private struct Key: Sendable {
         let key: SymmetricKey
         let id: [UInt8]
+        /// Those without a salt: they are wanted with every request.
+        let subkeys: [Purpose: SymmetricKey]
     }
 
     private let keys: [Key]
@@ -45,7 +47,8 @@ package struct MasterKeys: Sendable {
         self.keys = keys.map { secret in
             let key = SymmetricKey(data: secret.exposed)
             let id = HMAC<SHA256>.authenticationCode(for: Array("gatehouse master key id".utf8), using: key)
-            return Key(key: key, id: Array(id.prefix(MasterKeys.idBytes)))
+            let subkeys = Purpose.allCases.map { ($0, MasterKeys.derived($0, from: key, salt: [])) }
+            return Key(key: key, id: Array(id.prefix(MasterKeys.idBytes)), subkeys: Dictionary(uniqueKeysWithValues: subkeys))
         }
     }
 
@@ -61,9 +64,13 @@ package struct MasterKeys: Sendable {
 
     /// The subkey of the `index`-th key for a purpose, and for a `salt` that makes it one row's own.
     package func subkey(_ purpose: Purpose, of index: Int = 0, salt: [UInt8] = []) -> SymmetricKey {
+        if salt.isEmpty, let subkey = keys[index].subkeys[purpose] { return subkey }
+        return MasterKeys.derived(purpose, from: keys[index].key, salt: salt)
+    }
+
+    private static func derived(_ purpose: Purpose, from key: SymmetricKey, salt: [UInt8]) -> SymmetricKey {
         HKDF<SHA256>.deriveKey(
-            inputKeyMaterial: keys[index].key, salt: salt, info: Array("gatehouse 1 \(purpose.rawValue)".utf8), outputByteCount: 32
-        )
+            inputKeyMaterial: key, salt: salt, info: Array("gatehouse 1 \(purpose.rawValue)".utf8), outputByteCount: 32)
     }
 
     /// A value that only this key computes for this store; compared at every start.

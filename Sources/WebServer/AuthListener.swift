@@ -1,19 +1,25 @@
 package import AuthCore
 package import HTTPEdge
+internal import OAuthServer
 internal import TokenKeys
 
 /// The auth listener: hot requests are answered on the event loop, everything else goes to the API.
 package struct AuthListener: EdgeResponder {
     private let validate: ValidateEndpoint
     private let keyDocument: KeyDocument
+    private let metadata: MetadataDocument
+    private let introspection: HotIntrospection
     private let events: EventsEndpoint
     private let forwardAuth: @Sendable (RequestFacts) -> EdgeAction
     private let api: API
 
     package init(
-        validate: ValidateEndpoint, keyDocument: KeyDocument, events: EventsEndpoint,
+        validate: ValidateEndpoint, keyDocument: KeyDocument, metadata: MetadataDocument, introspection: HotIntrospection,
+        events: EventsEndpoint,
         forwardAuth: @escaping @Sendable (RequestFacts) -> EdgeAction, api: API
     ) {
+        self.metadata = metadata
+        self.introspection = introspection
         self.events = events
         self.validate = validate
         self.keyDocument = keyDocument
@@ -31,6 +37,12 @@ package struct AuthListener: EdgeResponder {
         let isReading = request.method == "GET" || request.method == "HEAD"
         if isReading, path.elementsEqual(AuthListener.forwardAuthPath.utf8) { return forwardAuth(request) }
         if isReading, path.elementsEqual(KeyDocument.path.utf8) { return .answer(keyDocument.respond(to: request)) }
+        if isReading, MetadataDocument.isPath(path), let held = metadata.held { return .answer(held) }
+        if request.method == "POST", path.elementsEqual(ServerMetadata.Path.introspection.utf8) {
+            return .either(limit: api.bodyMax(request), now: introspection.respond) { [api] facts, body in
+                .complete(await api.respond(to: facts, body: body))
+            }
+        }
         if isReading, path.elementsEqual(EventsEndpoint.path.utf8) {
             return .async(bodyLimit: api.bodyMax(request)) { [api, events] facts, body in
                 if let stream = events.stream(for: facts) { return stream }

@@ -22,6 +22,9 @@ package final class ClientDirectory: Sendable {
     /// Whether a public client in force has a redirect URI on this origin.
     package func isOrigin(_ origin: Identifier) -> Bool { origins.withLock { $0.contains(origin) } }
 
+    /// Whatever its state.
+    package func client(_ id: Identifier) -> Client? { clients.withLock { $0[id] } }
+
     /// One in force; nothing for another one that came to have the same id.
     package func client(_ id: Identifier, uid: Identifier) -> Client? {
         clients.withLock { $0[id] }.flatMap { $0.uid == uid ? $0 : nil }

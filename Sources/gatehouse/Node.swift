@@ -210,7 +210,8 @@ final class Node: Sendable {
             ))
         let clients = ClientAuthentication(
             store: store, secrets: clientSecrets,
-            assertions: ClientAssertions(keys: clientKeys, store: store, issuer: issuerID, secrets: clientSecrets))
+            assertions: ClientAssertions(keys: clientKeys, store: store, issuer: issuerID, secrets: clientSecrets),
+            held: { [clients = snapshots.clients] in clients.client($0) })
         firstParty = FirstPartyTokens(store: store, clients: clients, refreshTokens: refreshTokens)
         let policy = try RegistrationPolicy(settings.resolved)
         let registration = ClientRegistration(

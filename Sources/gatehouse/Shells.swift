@@ -39,13 +39,16 @@ struct Shells {
         }
         let events = EventsEndpoint(feed: node.events, clients: node.clients, environment: environment)
         let keyDocument = KeyDocument(keys: node.keys, maxAge: node.settings.keys.jwksMaxAge)
+        let metadata = MetadataDocument(server: node.oauth) { [snapshots = node.snapshots] in snapshots.version }
+        let introspected = metrics.counter("gatehouse_requests_total", ["POST /introspect", "200", ""])
+        let introspection = HotIntrospection(endpoint: node.oauth.introspection, environment: environment) { introspected?.add() }
         let sessions = SessionEndpoints(store: node.store, tokens: node.firstParty, own: own)
         let consents = ConsentEndpoints(store: node.store, clients: node.clients, own: own)
         let api = API(
             [
                 LoginEndpoint(signIn: node.signIn, tokens: node.firstParty, log: log).endpoint,
                 RefreshEndpoint(tokens: node.firstParty, log: log).endpoint, OpenAPIEndpoint.endpoint,
-            ] + OAuthEndpoints(server: node.oauth, own: own, log: log).endpoints
+            ] + OAuthEndpoints(server: node.oauth, own: own, document: metadata, log: log).endpoints
                 + RegistrationEndpoints(registration: node.oauth.registration).endpoints + Shells.pages(node) + AssetEndpoints.endpoints
                 + sessions.endpoints + consents.endpoints + AuthListener.hotRows(validate, keyDocument) + [events.row],
             environment: environment, trustedProxies: node.settings.trustedProxies, isSecure: node.settings.issuer.isSecure,
@@ -53,7 +56,8 @@ struct Shells {
         )
         let forwardAuth = ForwardAuthShell(node: node)
         auth = AuthListener(
-            validate: validate, keyDocument: keyDocument, events: events, forwardAuth: { forwardAuth.respond(to: $0) }, api: api)
+            validate: validate, keyDocument: keyDocument, metadata: metadata, introspection: introspection, events: events,
+            forwardAuth: { forwardAuth.respond(to: $0) }, api: api)
         let endpoints = AdminEndpoints(
             store: node.store, accounts: node.accounts, keys: node.keys, clientSecrets: node.clientSecrets,
             registrationTokens: node.oauth.registration.initialTokens, verifier: node.verifier, environment: environment,

@@ -181,6 +181,16 @@ extension TestNode {
             } else {
                 response = ResponseFacts(status: 599)
             }
+        case .either(let limit, let now, let later):
+            if body.count > limit {
+                response = ResponseFacts(status: 413)
+            } else if let answer = now(facts, body) {
+                response = answer
+            } else if case .complete(let answer) = await later(facts, body) {
+                response = answer
+            } else {
+                response = ResponseFacts(status: 599)
+            }
         case .exchange: response = ResponseFacts(status: 598)
         }
         return Answer(status: response.status, headers: response.headers, body: response.body)

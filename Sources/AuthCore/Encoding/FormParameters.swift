@@ -21,7 +21,10 @@ public struct FormParameters: Sendable {
 
     public init() {}
 
-    public init(_ bytes: some Collection<UInt8>) throws(Fault) {
+    public init(_ bytes: some Collection<UInt8>) throws(Fault) { try self.init(contiguous: Array(bytes)[...]) }
+
+    /// Without generics: other modules would run them unspecialised, which takes several times as long.
+    private init(contiguous bytes: ArraySlice<UInt8>) throws(Fault) {
         guard bytes.count <= FormParameters.bytesMax else { throw .tooLong }
         if bytes.isEmpty { return }
         for pair in bytes.split(separator: UInt8(ascii: "&"), omittingEmptySubsequences: true) {

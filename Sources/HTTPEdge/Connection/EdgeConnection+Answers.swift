@@ -8,6 +8,8 @@ extension EdgeConnection {
         case .answer(let response): answer(response)
         case .body(let limit, let then): startCollecting(Collector(facts: facts, limit: limit, then: .now(then)))
         case .async(let limit, let then): startCollecting(Collector(facts: facts, limit: limit, then: .later(then)))
+        case .either(let limit, let now, let later):
+            startCollecting(Collector(facts: facts, limit: limit, then: .either(now: now, later: later)))
         case .exchange(let exchange): start(exchange)
         }
     }
@@ -50,6 +52,8 @@ extension EdgeConnection {
             switch collector.then {
             case .now(let respond): answer(respond(collector.facts, body))
             case .later(let respond): start(respond, collector.facts, body)
+            case .either(let now, let later):
+                if let response = now(collector.facts, body) { answer(response) } else { start(later, collector.facts, body) }
             }
         case .failure(let failure): refuse(failure)
         }

@@ -34,6 +34,8 @@ package final class EdgeConnection: ChannelDuplexHandler, @unchecked Sendable {
         enum Then {
             case now(@Sendable (RequestFacts, [UInt8]) -> ResponseFacts)
             case later(@Sendable (RequestFacts, [UInt8]) async -> EdgeResponse)
+            case either(
+                now: @Sendable (RequestFacts, [UInt8]) -> ResponseFacts?, later: @Sendable (RequestFacts, [UInt8]) async -> EdgeResponse)
         }
     }
 

@@ -22,6 +22,16 @@ package struct IntrospectionEndpoint: Sendable {
         package let members: JSONObject
     }
 
+    /// The answer about an access token for a client in memory, without waiting; nothing when the store must be asked.
+    package func quick(_ request: OAuthRequest) -> Answer? {
+        guard let caller = clients.quick(request), let text = request.parameters["token"], text.utf8.count <= 16_384,
+            !text.utf8.starts(with: "ghr_".utf8),
+            // What is not known yet is asked for by the other way.
+            let members = try? accessToken(Secret(text), caller.client)
+        else { return nil }
+        return Answer(caller: caller.client, members: members)
+    }
+
     package func respond(to request: OAuthRequest) async throws(OAuthError) -> Answer {
         let caller = try await clients.authenticate(request)
         guard caller.isProved else {

@@ -45,7 +45,6 @@ package struct RegisteredMetadata: Sendable {
         for field in ClientFields.all where !field.isRegistrable {
             if let value = before.flatMap({ field.read($0.metadata) }) { _ = field.write(&client.metadata, value) }
         }
-        if origin == .document { client.metadata.profile = .mcp }
         if client.isPublic, client.grants.contains(.clientCredentials) {
             throw RegisteredMetadata.fault(
                 "grant_types", "has client_credentials, which is for clients that prove themselves (RFC 6749 §4.4)")

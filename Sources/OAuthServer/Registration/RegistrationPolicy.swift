@@ -64,7 +64,7 @@ package struct RegistrationPolicy: Sendable {
         SettingKey(
             "registration.documents", .flag, default: "false",
             "Whether a `client_id` may be the `https` URL of a document that says what the client is (Client ID Metadata Documents), as clients "
-                + "of the Model Context Protocol have it. Such a client is public or has `private_key_jwt`, and has the profile `mcp`."
+                + "of the Model Context Protocol have it. Such a client is public or has `private_key_jwt`."
         ),
         SettingKey(
             "registration.document_hosts", .list(.text), default: "",

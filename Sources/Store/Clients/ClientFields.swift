@@ -42,7 +42,7 @@ package enum ClientFields {
         word("application_type", \.applicationType, .web, "`native` for an app on a device: its loopback redirects may vary their port."),
         flag(
             "first_party", \.isFirstParty, "Part of the same product: nobody is asked for consent. Default false.", isRegistrable: false),
-        word("profile", \.profile, .oauth21, "The rules that bind it; see docs/guides/profiles.md.", isRegistrable: false),
+        word("profile", \.profile, .oauth21, "The rules that bind it; see docs/guides/oauth.md.", isRegistrable: false),
     ]
 
     private static let proofs: [ClientField] = [

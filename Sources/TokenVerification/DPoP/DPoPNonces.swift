@@ -1,5 +1,6 @@
 public import AuthCore
 public import Crypto
+internal import Synchronization
 
 /// The nonces of resource decision points (RFC 9449 §8, §9, DP-04): computed, not stored.
 ///
@@ -16,6 +17,12 @@ public struct DPoPNonces: Sendable {
     private static let bytes = 16
 
     private let keys: [SymmetricKey]
+    private let accepted = Accepted()
+
+    /// Those that are good in the present step, so that they are computed once and not with each proof.
+    private final class Accepted: Sendable {
+        let nonces = Mutex<(numbers: [Int64], texts: [String])>(([], []))
+    }
 
     /// - Parameter keys: The first makes nonces, all are accepted; at least one. With none, no nonce is ever good.
     public init(keys: [SymmetricKey]) { self.keys = keys }
@@ -29,10 +36,16 @@ public struct DPoPNonces: Sendable {
         let ahead = DPoPNonces.number(now + DPoPNonces.clockBound)
         var numbers = [current, current - 1]
         if ahead != current { numbers.append(ahead) }
-        for key in keys {
-            for number in numbers where isEqualInConstantTime(DPoPNonces.nonce(number, key).utf8, nonce.utf8) { return true }
+        return texts(numbers).contains { isEqualInConstantTime($0.utf8, nonce.utf8) }
+    }
+
+    private func texts(_ numbers: [Int64]) -> [String] {
+        accepted.nonces.withLock { held in
+            if held.numbers != numbers {
+                held = (numbers, keys.flatMap { key in numbers.map { DPoPNonces.nonce($0, key) } })
+            }
+            return held.texts
         }
-        return false
     }
 
     private static func number(_ time: Instant) -> Int64 {

@@ -7,9 +7,11 @@ internal import TokenVerification
 package struct OAuthEndpoints: Sendable {
     private let server: OAuthServer
     private let own: OwnToken
+    private let document: MetadataDocument
     private let log: Log
 
-    package init(server: OAuthServer, own: OwnToken, log: Log) {
+    package init(server: OAuthServer, own: OwnToken, document: MetadataDocument, log: Log) {
+        self.document = document
         self.server = server
         self.own = own
         self.log = log
@@ -35,9 +37,7 @@ package struct OAuthEndpoints: Sendable {
             Endpoint("POST", ServerMetadata.Path.userinfo, reads: .nothing, isShared: true) { (request) throws(APIError) in
                 try await userInfo(request)
             },
-            Endpoint("GET", "/.well-known/openid-configuration") { (request) throws(APIError) in try await metadata() },
-            Endpoint("GET", "/.well-known/oauth-authorization-server") { (request) throws(APIError) in try await metadata() },
-        ]
+        ] + MetadataDocument.paths.map { path in Endpoint("GET", path) { (_) throws(APIError) in try await metadata() } }
     }
 
     private func token(_ request: APIRequest) async throws(APIError) -> ResponseFacts {
@@ -103,7 +103,7 @@ package struct OAuthEndpoints: Sendable {
     private func introspect(_ request: APIRequest) async throws(APIError) -> ResponseFacts {
         do {
             let answer = try await server.introspection.respond(to: try request.oauth())
-            if request.accepts("application/token-introspection+jwt") {
+            if OAuthEndpoints.wantsIntrospectionJWT(request.facts.headers) {
                 let signed = try server.responses.introspection(answer.members, for: answer.caller, at: request.now)
                 return .jwt("application/token-introspection+jwt", signed)
             }
@@ -133,14 +133,21 @@ package struct OAuthEndpoints: Sendable {
     }
 
     private func metadata() async throws(APIError) -> ResponseFacts {
-        do {
-            let members = try await server.metadata()
-            return ResponseFacts(
-                status: 200,
-                headers: [
-                    ("content-type", "application/json"), ("cache-control", "public, max-age=300"), ("access-control-allow-origin", "*"),
-                ], body: JSONValue.object(members).encoded)
-        } catch { throw APIError(error) }
+        do { return try await document.respond() } catch { throw APIError(error) }
+    }
+
+    /// RFC 9701 §4.
+    static func wantsIntrospectionJWT(_ headers: Headers) -> Bool { accepts(headers, "application/token-introspection+jwt") }
+
+    /// Whether `Accept` names exactly this type.
+    private static func accepts(_ headers: Headers, _ type: StaticString) -> Bool {
+        guard headers.count("accept") > 0 else { return false }
+        let wanted = "\(type)".utf8
+        return headers.all("accept").contains { field in
+            field.split(separator: UInt8(ascii: ",")).contains { part in
+                part.prefix { $0 != UInt8(ascii: ";") }.filter { $0 != 0x20 && $0 != 0x09 }.map(lowercasedASCII).elementsEqual(wanted)
+            }
+        }
     }
 }
 
@@ -152,15 +159,6 @@ extension ResponseFacts {
 }
 
 extension APIRequest {
-    /// Whether `Accept` names exactly this type (RFC 9701 §4).
-    fileprivate func accepts(_ type: String) -> Bool {
-        facts.headers.all("accept").contains { field in
-            field.split(separator: UInt8(ascii: ",")).contains { part in
-                part.prefix { $0 != UInt8(ascii: ";") }.filter { $0 != 0x20 && $0 != 0x09 }.map(lowercasedASCII).elementsEqual(type.utf8)
-            }
-        }
-    }
-
     /// The parameters of a form in the body, never those of the query (RFC 6749 §3.2).
     package func form() throws(OAuthError) -> FormParameters {
         guard facts.headers.count("content-type") == 1, let type = facts.headers.single("content-type") else {

@@ -36,14 +36,15 @@ struct ClientDocumentTests {
         let consent = await browser.signIn(page)
         // §6: the host of the document and where it leads are what a person can judge it by.
         #expect(consent.title == "Allow access" && consent.html.contains("An &lt;App&gt;"))
-        #expect(consent.html.contains("<strong>app.example</strong>") && consent.html.contains("<strong>https://app.example</strong>"))
+        #expect(consent.html.contains("It is described by <strong><bdi>app.example</bdi></strong>"))
+        #expect(consent.html.contains("Afterwards you go to <strong><bdi>app.example</bdi></strong>"))
         #expect(try await test.store.client(Identifier(Self.id)) == nil, "nobody has agreed yet")
         let back = await browser.submit(consent, [("answer", "allow")])
         let tokens = await client.exchange(try #require(try back.parameters()["code"]), test)
         #expect(tokens.status == 200)
         #expect(try tokens.claims()["client_id"]?.string == Self.id)
         let kept = try #require(try await test.store.client(Identifier(Self.id)))
-        #expect(kept.definition.metadata.profile == .mcp && kept.definition.isPublic && !kept.definition.metadata.isFirstParty)
+        #expect(kept.definition.metadata.profile == .oauth21 && kept.definition.isPublic && !kept.definition.metadata.isFirstParty)
         #expect(await client.refresh(tokens.text("refresh_token"), test).status == 200)
         #expect(documents.asked == [Self.id], "one fetch for all of that")
         // The second time the person is known to have agreed.
@@ -133,7 +134,7 @@ struct ClientDocumentTests {
         #expect(try await test.agreed(client).status == 200)
         let definition = try #require(try await test.store.client(Identifier(Self.id))).definition
         #expect(definition.scopes == ScopeSet(["openid", "orders:read"]))
-        #expect(!definition.metadata.isFirstParty && definition.metadata.profile == .mcp && definition.metadata.servedResources.isEmpty)
+        #expect(!definition.metadata.isFirstParty && definition.metadata.profile == .oauth21 && definition.metadata.servedResources.isEmpty)
         let forbidden = await TestBrowser(test).get(client.request([("scope", "orders:write")]))
         #expect(forbidden.told["error"] == "invalid_scope")
     }

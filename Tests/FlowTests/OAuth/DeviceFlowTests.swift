@@ -29,7 +29,7 @@ struct DeviceFlowTests {
         #expect(signIn.title == "Sign in" && signIn.html.contains("The &lt;TV&gt;"))
         let question = await browser.signIn(signIn)
         #expect(question.title == "Allow this device" && !question.html.contains("<script"))
-        for shown in ["The &lt;TV&gt;", "alice", "orders:read", "<code>orders</code>", code, "Allow it only if you see this code"] {
+        for shown in ["The &lt;TV&gt;", "alice", "orders:read", "<bdi>orders</bdi>", code, "Allow it only if you see this code"] {
             #expect(question.html.contains(shown), "\(shown)")
         }
         let done = await browser.submit(question, [("answer", "allow")])
