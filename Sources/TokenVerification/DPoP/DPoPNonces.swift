@@ -28,15 +28,17 @@ public struct DPoPNonces: Sendable {
     public init(keys: [SymmetricKey]) { self.keys = keys }
 
     /// The one for the proofs that come next.
-    public func nonce(at now: Instant) -> String { keys.first.map { DPoPNonces.nonce(DPoPNonces.number(now), $0) } ?? "" }
+    public func nonce(at now: Instant) -> String { texts(DPoPNonces.accepted(at: now)).first ?? "" }
 
     /// Whether it was given out here, or by a node with the same key, and not too long ago.
     public func isGood(_ nonce: String, at now: Instant) -> Bool {
-        let current = DPoPNonces.number(now)
-        let ahead = DPoPNonces.number(now + DPoPNonces.clockBound)
-        var numbers = [current, current - 1]
-        if ahead != current { numbers.append(ahead) }
-        return texts(numbers).contains { isEqualInConstantTime($0.utf8, nonce.utf8) }
+        texts(DPoPNonces.accepted(at: now)).contains { isEqualInConstantTime($0.utf8, nonce.utf8) }
+    }
+
+    /// The steps whose nonces are good, the present one first.
+    private static func accepted(at now: Instant) -> [Int64] {
+        let (current, ahead) = (number(now), number(now + clockBound))
+        return ahead == current ? [current, current - 1] : [current, current - 1, ahead]
     }
 
     private func texts(_ numbers: [Int64]) -> [String] {
