@@ -121,7 +121,9 @@ RESOURCES = json.dumps(
         "routes": [
             {
                 "name": "mcp", "match": {"path": "/mcp"}, "upstream": f"http://127.0.0.1:{PORTS['mcp']}",
-                "require": {"scope": "mcp:use", "audience": MCP},
+                "require": {
+                    "scope": "mcp:use", "audience": MCP, "resource_metadata": GATEWAY + "/.well-known/oauth-protected-resource/mcp",
+                },
             },
             {
                 "name": "mcp-metadata", "match": {"path": "/.well-known/oauth-protected-resource"},

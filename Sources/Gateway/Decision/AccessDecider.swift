@@ -107,10 +107,10 @@ package struct AccessDecider: Sendable {
                 if case .refuse(let template, let reason) = error { throw .refuseBound(template, reason: reason) }
                 throw error
             }
-        case .none: throw .refuse(.credentialMissing)
-        case .otherScheme: throw .refuse(.credentialMissing, reason: "credential_scheme")
+        case .none: throw .refuse(access.credentialMissing)
+        case .otherScheme: throw .refuse(access.credentialMissing, reason: "credential_scheme")
         case .repeated: throw .refuse(.credentialRepeated)
-        case .missingToken: throw .refuse(.invalidToken, reason: TokenRefusal.malformed.rawValue)
+        case .missingToken: throw .refuse(access.invalidToken, reason: TokenRefusal.malformed.rawValue)
         }
     }
 
@@ -177,12 +177,12 @@ package struct AccessDecider: Sendable {
         case .accept(let token): return token
         case .refuse(.insufficientScope): throw .refuse(access.insufficientScope)
         case .refuse(.insufficientAuthentication): throw .refuse(access.insufficientAuthentication)
-        case .refuse(let refusal): throw .refuse(.invalidToken, reason: refusal.rawValue)
+        case .refuse(let refusal): throw .refuse(access.invalidToken, reason: refusal.rawValue)
         case .unavailable: throw .refuse(.stale)
         case .overloaded: throw .refuse(.tooManyProofs)
         case .ask(.staleRevocations): throw mayAsk ? .ask(.staleRevocations) : .refuse(.stale)
         case .ask(.unknownKey(let id)):
-            throw mayAsk ? .ask(.unknownKey(id)) : .refuse(.invalidToken, reason: TokenRefusal.unknownKey.rawValue)
+            throw mayAsk ? .ask(.unknownKey(id)) : .refuse(access.invalidToken, reason: TokenRefusal.unknownKey.rawValue)
         }
     }
 

@@ -5,7 +5,7 @@ internal import TokenVerification
 struct RefusalTemplate: Sendable {
     let reason: String
     let status: Int
-    private let headers: [(name: String, value: String)]
+    private var headers: [(name: String, value: String)]
     /// Up to the place of the trace id.
     private let bodyHead: [UInt8]
     private static let bodyTail = Array("\"}".utf8)
@@ -26,6 +26,13 @@ struct RefusalTemplate: Sendable {
         self.headers = response.headers
         // The contract's shape ends with the trace id, empty here.
         bodyHead = response.body.dropLast(RefusalTemplate.bodyTail.count)
+    }
+
+    /// The same with more in its challenge.
+    func challenging(with more: String) -> RefusalTemplate {
+        var other = self
+        other.headers = headers.map { $0.name == "www-authenticate" ? ($0.name, $0.value + more) : $0 }
+        return other
     }
 
     /// Of a 405.

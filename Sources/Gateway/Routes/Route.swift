@@ -32,6 +32,8 @@ package struct TokenAccess: Sendable {
     /// The audiences that will do; empty for any but `gatehouse`.
     package let audiences: [Identifier]
     let rules: [any AccessRule]
+    let credentialMissing: RefusalTemplate
+    let invalidToken: RefusalTemplate
     let insufficientScope: RefusalTemplate
     let insufficientAuthentication: RefusalTemplate
 
@@ -52,11 +54,16 @@ package struct TokenAccess: Sendable {
             scope: rule.scope, acrValues: rule.acrValues, maxAge: rule.maxAge
         )
         rules = AccessRules.all(of: rule)
+        // RFC 9728 §5.1: where a client begins that knows nothing yet. What it has to ask for stands beside it.
+        let metadata = rule.resourceMetadata.map { ", resource_metadata=\"\($0)\"" } ?? ""
+        let scope = metadata.isEmpty || rule.scope.isEmpty ? "" : ", scope=\"\(rule.scope.description)\""
+        credentialMissing = metadata.isEmpty ? .credentialMissing : .credentialMissing.challenging(with: metadata + scope)
+        invalidToken = metadata.isEmpty ? .invalidToken : .invalidToken.challenging(with: metadata + scope)
         // RFC 6750 §3: the scope that is needed, in one attribute.
         insufficientScope = RefusalTemplate(
             403, "insufficient_scope", reason: TokenRefusal.insufficientScope.rawValue,
             "The access token lacks a scope that this route needs: \(rule.scope.description).",
-            challenge: "\(RefusalTemplate.realm), error=\"insufficient_scope\", scope=\"\(rule.scope.description)\""
+            challenge: "\(RefusalTemplate.realm), error=\"insufficient_scope\", scope=\"\(rule.scope.description)\"\(metadata)"
         )
         // RFC 9470 §3: what the client asks of the authorization server next.
         var challenge = "\(RefusalTemplate.realm), error=\"insufficient_user_authentication\""

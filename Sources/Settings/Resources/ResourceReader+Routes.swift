@@ -80,6 +80,7 @@ extension ResourceReader {
         rule.roles = references(fields, "role", .role, ResourceSyntax.labelFault)
         rule.clients = references(fields, "client", .client) { ScopeSet.isName($0.utf8) ? nil : "is no client" }
         rule.acrValues = list(fields, "acr", orOne: true, ResourceSyntax.acrFault).map(\.value)
+        rule.resourceMetadata = checked(text(fields, "resource_metadata"), fields.path("resource_metadata"), URISyntax.webFault)?.value
         if let text = text(fields, "max_age") {
             if let age = DurationText.parse(text.value), (Duration.seconds(1)...Duration.seconds(365 * 86_400)).contains(age) {
                 rule.maxAge = age

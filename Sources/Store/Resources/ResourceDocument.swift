@@ -136,6 +136,8 @@ package struct TokenRule: Sendable, Equatable {
     package var clients: [Identifier] = []
     package var acrValues: [String] = []
     package var maxAge: Duration?
+    /// Where clients without a token read about the resource (RFC 9728 §5.1).
+    package var resourceMetadata: String?
 
     package init() {}
 }

@@ -93,6 +93,7 @@ package enum ResourceJSON {
         if !rule.clients.isEmpty { object["client"] = names(rule.clients) }
         if !rule.acrValues.isEmpty { object["acr"] = texts(rule.acrValues) }
         object["max_age"] = rule.maxAge.map { .string(DurationText.format($0)) }
+        object["resource_metadata"] = rule.resourceMetadata.map { .string($0) }
         return .object(object)
     }
 
@@ -212,13 +213,14 @@ extension ResourceJSON {
     }
 
     private static func rule(_ value: JSONValue) throws(Malformed) -> TokenRule {
-        let members = try Members(value, known: ["scope", "audience", "role", "client", "acr", "max_age"])
+        let members = try Members(value, known: ["scope", "audience", "role", "client", "acr", "max_age", "resource_metadata"])
         var rule = TokenRule()
         rule.scope = ScopeSet(try members.identifiers("scope"))
         rule.audiences = try members.identifiers("audience")
         rule.roles = try members.identifiers("role")
         rule.clients = try members.identifiers("client")
         rule.acrValues = try members.texts("acr")
+        rule.resourceMetadata = try members.optionalText("resource_metadata")
         if let text = try members.optionalText("max_age") {
             guard let maxAge = DurationText.parse(text) else { throw Malformed() }
             rule.maxAge = maxAge

@@ -90,6 +90,24 @@ struct RuleTests {
         #expect(gate.decide("/x", bearer: try gate.token(row.claims)).outcome == row.outcome)
     }
 
+    @Test("RFC 9728 §5.1: who has no token, a bad one or too little is told where the resource describes itself, and what to ask for")
+    func resourceMetadata() throws {
+        let gate = try Gate([
+            .needing("/mcp") {
+                $0.scope = ScopeSet(["orders:read", "orders:write"])
+                $0.resourceMetadata = "https://api.test/.well-known/oauth-protected-resource/mcp"
+            }, .needing("/plain") { $0.scope = ScopeSet(["orders:read"]) },
+        ])
+        let told = "resource_metadata=\"https://api.test/.well-known/oauth-protected-resource/mcp\""
+        let scope = "scope=\"orders:read orders:write\""
+        #expect(gate.decide("/mcp").challenge == "Bearer realm=\"gatehouse\", \(told), \(scope)")
+        #expect(gate.decide("/mcp", bearer: "x").challenge == "Bearer realm=\"gatehouse\", error=\"invalid_token\", \(told), \(scope)")
+        let narrow = gate.decide("/mcp", bearer: try gate.token())
+        #expect(narrow.status == 403)
+        #expect(narrow.challenge == "Bearer realm=\"gatehouse\", error=\"insufficient_scope\", \(scope), \(told)")
+        #expect(gate.decide("/plain").challenge == "Bearer realm=\"gatehouse\"")
+    }
+
     @Test("a token of one route is judged anew on another (CVE-2026-33496, CVE-2021-32701)")
     func perRoute() throws {
         let gate = try Gate([

@@ -162,6 +162,9 @@ extension FaultyText {
             "routes: [{name: a, match: {path: /a}, upstream: 'http://a', require: {max_age: 0s}}]",
             "resources.yaml:1:80: routes[0].require.max_age: \"0s\" is no duration of 1s…365d, as in 5m"),
         .init(
+            "routes: [{name: a, match: {path: /a}, upstream: 'http://a', require: {resource_metadata: 'http://a.example/x'}}]",
+            "resources.yaml:1:90: routes[0].require.resource_metadata: \"http://a.example/x\" is http on a host that is not loopback"),
+        .init(
             "routes: [{name: a, match: {path: /a}, upstream: 'http://a', identity: header}]",
             "resources.yaml:1:71: routes[0].identity: \"header\" is none of headers, jwt, none; the nearest known one is headers"),
         .init(
