@@ -87,7 +87,8 @@ package enum ResourceKeys {
         ResourceKey("client", "client or list", "One of them is needed."),
         ResourceKey("acr", "text or list", "One of these authentication context classes is needed."),
         ResourceKey("max_age", "duration", "How long ago the person may have signed in; `1s…365d`."),
-        ResourceKey("resource_metadata", "URL", "Where the resource describes itself (RFC 9728); refusals name it, with the scope that is needed."),
+        ResourceKey(
+            "resource_metadata", "URL", "Where the resource describes itself (RFC 9728); refusals name it, with the scope that is needed."),
     ]
 }
 
