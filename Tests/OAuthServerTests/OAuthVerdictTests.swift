@@ -64,7 +64,8 @@ struct OAuthVerdictTests {
         "what no client can register matches nothing, not even itself",
         arguments: [
             "https://*.example/cb", "https://app.example/*", "https://app.example/cb#f", "javascript:alert(1)", "data:text/html,x",
-            "http://app.example/cb", "https://app.example/../cb", "https://user:p@app.example/cb", "myapp:/cb", "urn:ietf:wg:oauth:2.0:oob",
+            "http://app.example/cb", "http://localhost.evil.test/cb", "http://127.0.0.1.evil.test/cb",
+            "https://app.example/../cb", "https://user:p@app.example/cb", "myapp:/cb", "urn:ietf:wg:oauth:2.0:oob",
         ])
     func unregistrable(_ uri: String) {
         for type in ["web", "native"] {

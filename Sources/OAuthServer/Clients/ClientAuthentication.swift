@@ -67,16 +67,24 @@ package struct ClientAuthentication: Sendable {
         }
     }
 
-    /// A client with a secret, from memory alone; nothing when that does not prove it, and the store must be asked.
+    /// A client with a secret, or a public one, from memory alone; nothing when that does not prove it, and the store must be asked.
     ///
     /// What is in memory is behind the store by the milliseconds of the feed. Disabling or narrowing a client raises its epoch, which its
     /// tokens carry: one that was issued meanwhile is refused with the others.
     package func quick(_ request: OAuthRequest) -> Proved? {
         // What is wrong with the request is said where the store is asked.
-        guard case .secret(let id, let secret, let method)? = try? PresentedClient(request), let client = held(id), !client.isDisabled,
-            !client.definition.isPublic, secrets.matches(secret, client.secretHashes), client.policy.allows(method)
-        else { return nil }
-        return Proved(client: client, method: method)
+        guard let presented = try? PresentedClient(request) else { return nil }
+        let (client, method): (Client, ClientAuthenticationKind)
+        switch presented {
+        case .secret(let id, let secret, let way):
+            guard let known = held(id), !known.definition.isPublic, secrets.matches(secret, known.secretHashes) else { return nil }
+            (client, method) = (known, way)
+        case .named(let id):
+            guard let known = held(id ?? Client.builtInID), known.definition.isPublic else { return nil }
+            (client, method) = (known, .none)
+        case .assertion: return nil
+        }
+        return client.isDisabled || !client.policy.allows(method) ? nil : Proved(client: client, method: method)
     }
 
     /// The client behind a request of an OAuth endpoint.

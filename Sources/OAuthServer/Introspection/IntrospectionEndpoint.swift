@@ -24,7 +24,7 @@ package struct IntrospectionEndpoint: Sendable {
 
     /// The answer about an access token for a client in memory, without waiting; nothing when the store must be asked.
     package func quick(_ request: OAuthRequest) -> Answer? {
-        guard let caller = clients.quick(request), let text = request.parameters["token"], text.utf8.count <= 16_384,
+        guard let caller = clients.quick(request), caller.isProved, let text = request.parameters["token"], text.utf8.count <= 16_384,
             !text.utf8.starts(with: "ghr_".utf8),
             // What is not known yet is asked for by the other way.
             let members = try? accessToken(Secret(text), caller.client)

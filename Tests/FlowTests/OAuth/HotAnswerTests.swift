@@ -49,6 +49,8 @@ struct HotAnswerTests {
                 String(decoding: await billing.post(test, "/introspect", [("token", other)]).body, as: UTF8.self) == #"{"active":false}"#)
         }
         #expect(await billing.post(test, "/introspect", []).error == "invalid_request")
+        // A public client is in memory too, and proves nothing.
+        #expect(await TestClient().post(test, "/introspect", [("token", token)]).error == "invalid_client")
         #expect(await billing.post(test, "/introspect", [("token", token), ("client_secret", "x")]).error == "invalid_client")
         let json = await test.send("POST", "/introspect", body, headers: [("content-type", "application/json"), ("authorization", basic)])
         #expect(json.status == 400)
