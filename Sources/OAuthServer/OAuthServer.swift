@@ -133,7 +133,9 @@ package struct OAuthServer: Sendable {
         metadata.list("subject_types_supported", SubjectType.allCases.map(\.rawValue))
         metadata.list("id_token_signing_alg_values_supported", tokenAlgorithms)
         for endpoint in ["token", "introspection", "revocation"] {
-            metadata.list("\(endpoint)_endpoint_auth_methods_supported", ClientAuthentication.methods.map(\.rawValue))
+            // Whoever asks about tokens proves itself.
+            let methods = ClientAuthentication.methods.filter { $0 != .none || endpoint != "introspection" }
+            metadata.list("\(endpoint)_endpoint_auth_methods_supported", methods.map(\.rawValue))
             metadata.list("\(endpoint)_endpoint_auth_signing_alg_values_supported", ClientFields.signatures + ["HS256"])
         }
         metadata.list("dpop_signing_alg_values_supported", DPoPProof.algorithms.map(\.rawValue))

@@ -192,7 +192,7 @@ final class Node: Sendable {
         let snapshots = ResourceSnapshots(clients: ClientDirectory(secrets: clientSecrets), events: events, log: log)
         self.snapshots = snapshots
         later.value = snapshots
-        let clientKeys = ClientKeys(calls: calls, environment: environment)
+        let clientKeys = ClientKeys(calls: calls, environment: environment, log: log)
         let issuer = TokenIssuer(
             issuer: issuerID, accessLifetime: accessTTL,
             subjects: SubjectIdentifiers(salt: Secret(try await store.lastingSecret("pairwise_salt"))), keys: keys, masterKeys: masterKeys,

@@ -87,6 +87,10 @@ CLIENTS = {
             "scanner", "none", f"http://127.0.0.1:{PORTS['scanner']}/callback", application_type="native",
             scopes=["mcp:use", "elsewhere:use", "offline_access"]),
         client("form-post", "client_secret_post"),
+        {
+            "id": "television", "client_name": "The Television", "public": True, "grants": ["device_code", "refresh_token"],
+            "scopes": ["openid", "orders:read"],
+        },
         client(
             "shop", "none", f"{PARTY}/callback", client_name="The Book Shop", scopes=[*SCOPE.split(), *SHOWN],
             redirect_uris=[f"{PARTY}/callback", f"{PARTY}/onward"], client_uri=ONWARD + "/", policy_uri="https://shop.example.com/privacy",

@@ -268,6 +268,40 @@ def test_with_scripts_the_answer_sends_itself(page, party):
     assert any("code=" in came and came.startswith("code=") for came in party.came)
 
 
+def test_a_device_is_connected(page):
+    """RFC 8628 §3.3, §5.4: the code is typed, the person signs in, and is asked with the code before their eyes."""
+    device = requests.post(
+        oauth.discover()["device_authorization_endpoint"], data={"client_id": "television", "scope": "openid orders:read"}, timeout=10).json()
+    page.open(device["verification_uri"])
+    looks(page, "device-code")
+    page.find("#user_code").send_keys("WRNG-CDFG")
+    page.click("button[type=submit]")
+    assert page.find("[role=alert]").text
+    looks(page, "device-wrong")
+    page.open(device["verification_uri_complete"])
+    # What the address says stands in the field and does nothing by itself (§3.3.1).
+    assert page.find("#user_code").get_attribute("value") == device["user_code"]
+    page.click("button[type=submit]")
+    page.sign_in(*NORA)
+    assert page.title == "Allow this device"
+    assert device["user_code"] in page.text and "The Television" in page.text and "orders:read" in page.text
+    looks(page, "device-question")
+
+    def poll():
+        return requests.post(
+            oauth.discover()["token_endpoint"], timeout=10, data={
+                "grant_type": "urn:ietf:params:oauth:grant-type:device_code", "client_id": "television",
+                "device_code": device["device_code"]})
+
+    assert poll().json()["error"] == "authorization_pending"
+    page.click("button[value=allow]")
+    assert page.title == "Device connected"
+    looks(page, "device-connected")
+    time.sleep(device["interval"])
+    assert poll().json()["token_type"] == "Bearer"
+    assert poll().json()["error"] in ("invalid_grant", "slow_down")
+
+
 def test_errors_are_pages(page):
     url, _, _ = ask("shop")
     page.open(url.replace("client_id=shop", "client_id=nobody"))

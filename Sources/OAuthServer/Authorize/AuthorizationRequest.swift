@@ -35,9 +35,11 @@ package struct AuthorizationRequest: Sendable {
     }
 
     package var client: Client { target.client }
-    /// Whether any program on the person's device could have sent it under this client's name: then people are asked each time, whatever
-    /// they have agreed to before (RFC 8252 §8.6).
+    /// Whether somebody else than the one that people have agreed to could be behind it: any program on their device under this client's
+    /// name (RFC 8252 §8.6), or a client that came by itself, whose name and redirect URIs are its own to change. Then they are asked each
+    /// time, and see where they go.
     var mayBeAnybody: Bool {
+        if client.managedBy == .api { return true }
         guard client.definition.isPublic, client.definition.metadata.applicationType == .native else { return false }
         // An address of the web belongs to whoever holds the name; the system gives it to no other app.
         if case .host = target.place { return false }

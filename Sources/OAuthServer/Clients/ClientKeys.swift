@@ -11,8 +11,10 @@ package final class ClientKeys: Sendable {
     }
 
     private let documents: RemoteDocuments<Published>
+    private let log: Log
 
-    package init(calls: any OutgoingCalls, environment: Environment) {
+    package init(calls: any OutgoingCalls, environment: Environment, log: Log) {
+        self.log = log
         var limits = RemoteDocuments<Published>.Limits()
         limits.acceptedTypes = ["application/json", "application/jwk-set+json"]
         documents = RemoteDocuments(calls: calls, limits: limits, environment: environment) { (answer) throws(OutgoingError) in
@@ -53,7 +55,7 @@ package final class ClientKeys: Sendable {
         do {
             url = try OutgoingURL(address)
             held = try await documents.document(at: url)
-        } catch { throw ClientKeysFailure(error) }
+        } catch { throw unreachable(address, error) }
         do { return try token.verified(with: .keySet(held.value.keys), by: rules, at: now) } catch {
             guard error == .unknownKey else { throw ClientKeysFailure(error) }
         }
@@ -61,7 +63,14 @@ package final class ClientKeys: Sendable {
         do {
             let newer = try await documents.document(at: url, unlike: held.version)
             return try token.verified(with: .keySet(newer.value.keys), by: rules, at: now)
-        } catch { throw ClientKeysFailure(error) }
+        } catch { throw unreachable(address, error) }
+    }
+
+    /// For the operator, why they cannot be fetched.
+    private func unreachable(_ address: String, _ error: any Error) -> ClientKeysFailure {
+        let failure = ClientKeysFailure(error)
+        if case .unreachable(let reason) = failure { log(.info, "client_keys_unreachable", [("url", address), ("reason", reason)]) }
+        return failure
     }
 }
 
@@ -80,12 +89,12 @@ package enum ClientKeysFailure: Error, Sendable, Equatable {
         }
     }
 
-    /// For the operator and the client's developer.
+    /// For the client's developer. Why they cannot be fetched is the operator's: it would tell a stranger what our network is like.
     package var text: String {
         switch self {
         case .refused(let refusal): refusal.rawValue
         case .noKeys: "the client has no usable keys"
-        case .unreachable(let reason): "the client's keys cannot be fetched: \(reason)"
+        case .unreachable: "the client's keys cannot be fetched"
         }
     }
 }

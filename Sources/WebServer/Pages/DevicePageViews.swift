@@ -21,7 +21,9 @@ struct DeviceCodePage {
                 \(form.html)
                 <label for="user_code">Code</label>
                 <input id="user_code" name="user_code" value="\(code ?? "")" autocomplete="off" autocapitalize="characters" spellcheck="false" maxlength="64" required autofocus\(described)>
+                <div class="actions">
                 <button type="submit">Continue</button>
+                </div>
                 </form>
                 """)
     }
@@ -63,8 +65,8 @@ struct DeviceAnsweredPage {
         let title = isAllowed ? "Device connected" : "Device not connected"
         let next: HTML =
             isAllowed
-            ? "<p>Go back to your device: <strong>\(client)</strong> goes on there in a moment.</p>"
-            : "<p><strong>\(client)</strong> got nothing.</p>"
+            ? "<p>Go back to your device: \(shownName(client)) goes on there in a moment.</p>"
+            : "<p>\(shownName(client)) got nothing.</p>"
         return Page(
             title: title,
             content: """
