@@ -31,7 +31,8 @@ class Postgres:
         if os.geteuid() == 0:
             shutil.chown(self.folder, USER)
 
-    def _run_as_user(self):
+    def run_as_user(self):
+        """Before a program begins: what it may, and where."""
         run.end_with_parent()
         if self.namespace:
             with open(f"/run/netns/{self.namespace}", "rb") as file:
@@ -47,7 +48,7 @@ class Postgres:
     def __enter__(self):
         subprocess.run(
             [f"{self.programs}/initdb", "-D", self.data, "-U", "gatehouse", "-A", "trust", "-E", "UTF8", "--locale=C"],
-            check=True, capture_output=True, preexec_fn=self._run_as_user, cwd="/",
+            check=True, capture_output=True, preexec_fn=self.run_as_user, cwd="/",
         )
         with open(os.path.join(self.data, "pg_hba.conf"), "a", encoding="ascii") as file:
             file.write("".join(rule + "\n" for rule in self.rules))
@@ -60,7 +61,7 @@ class Postgres:
         command = [f"{self.programs}/postgres", "-D", self.data] + [word for option in options for word in ("-c", option)]
         with open(os.path.join(self.folder, "log"), "ab") as log:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=self._run_as_user, cwd="/", start_new_session=True)
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=self.run_as_user, cwd="/", start_new_session=True)
         limit = time.monotonic() + 60
         while not self._answers():
             if self.process.poll() is not None or time.monotonic() > limit:
@@ -79,14 +80,14 @@ class Postgres:
         subprocess.run(
             [f"{self.programs}/pg_basebackup", "-h", server.folder, "-U", "gatehouse", "-D", self.data, "-X", "stream", "--checkpoint=fast",
              *options],
-            check=True, capture_output=True, preexec_fn=self._run_as_user, cwd="/",
+            check=True, capture_output=True, preexec_fn=self.run_as_user, cwd="/",
         )
 
     def promote(self):
         """Ends the following; returns when it takes writes."""
         subprocess.run(
             [f"{self.programs}/pg_ctl", "promote", "-w", "-D", self.data],
-            check=True, capture_output=True, preexec_fn=self._run_as_user, cwd="/")
+            check=True, capture_output=True, preexec_fn=self.run_as_user, cwd="/")
 
     def kill(self):
         """At once, as if its machine had lost the process."""
@@ -114,3 +115,51 @@ class Postgres:
     @property
     def uri(self):
         return f"postgres:///postgres?host={self.folder}&user=gatehouse"
+
+
+class PgBouncer:
+    """A PostgreSQL behind PgBouncer in transaction mode; the database of a `Cluster`."""
+
+    def __init__(self):
+        self.postgres, self.process = Postgres(), None
+        self.folder = tempfile.mkdtemp(prefix="gatehouse-soak-pb-")
+
+    def __enter__(self):
+        self.postgres.__enter__()
+        if not os.access("/usr/sbin/pgbouncer", os.X_OK):
+            raise Broken("PgBouncer is not installed: scripts/setup test installs it")
+        path = os.path.join(self.folder, "pgbouncer.ini")
+        with open(path, "w", encoding="ascii") as file:
+            file.write(f"""[databases]
+postgres = host={self.postgres.folder} port=5432 dbname=postgres user=gatehouse
+[pgbouncer]
+pool_mode = transaction
+default_pool_size = 20
+max_client_conn = 1000
+auth_type = any
+listen_port = 6432
+unix_socket_dir = {self.folder}
+logfile = {self.folder}/log
+""")
+        if os.geteuid() == 0:
+            shutil.chown(self.folder, USER)
+        self.process = subprocess.Popen(
+            ["/usr/sbin/pgbouncer", "-q", path], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            preexec_fn=self.postgres.run_as_user, cwd="/", start_new_session=True)
+        limit = time.monotonic() + 20
+        while not os.path.exists(os.path.join(self.folder, ".s.PGSQL.6432")):
+            if self.process.poll() is not None or time.monotonic() > limit:
+                raise Broken("PgBouncer did not start")
+            time.sleep(0.02)
+        return self
+
+    def __exit__(self, *_):
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.postgres.__exit__()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def uri(self):
+        return f"postgres:///postgres?host={self.folder}&port=6432&user=gatehouse&pooled=1"
