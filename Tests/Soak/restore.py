@@ -26,7 +26,6 @@ ENDED = 10
 SECONDS_AROUND = 5
 PASSWORD = "correct-horse-battery"
 RESTORE_SECONDS_MAX = 300
-BACKUP_SECONDS_MAX = 240
 WRITES_MIN = 500
 SETTINGS = QUICK + "log: {level: warning}\n"
 
@@ -78,10 +77,9 @@ class PostgreSQL:
 
 
 class SQLite:
-    """One node with a file; `way` is how the file is copied while it is written."""
+    """One node with a file, which is copied while it is written."""
 
-    def __init__(self, way):
-        self.name, self.way = {"backup": ".backup", "vacuum": "VACUUM INTO"}[way], way
+    name = "VACUUM INTO"
 
     def __enter__(self):
         self.node = Node(SETTINGS)
@@ -112,15 +110,11 @@ class SQLite:
         return [row[1] for row in self.ask(f"PRAGMA table_info({table})")]
 
     def back_up(self):
-        command = f".backup {self.kept}" if self.way == "backup" else f"VACUUM INTO '{self.kept}'"
-        try:
-            done = subprocess.run(
-                ["sqlite3", "-cmd", ".timeout 10000", self.path, command], capture_output=True, text=True, check=False,
-                timeout=BACKUP_SECONDS_MAX)
-        except subprocess.TimeoutExpired as error:
-            raise Broken(f"{self.name} was not done after {BACKUP_SECONDS_MAX} s") from error
-        if done.returncode != 0 or done.stderr:
-            raise Broken(f"{self.name}: {done.stderr}")
+        # Within one read transaction. What SQLite calls its online backup begins anew with each write of another program, so it is never
+        # done: after 240 s under 400 writes/s it had 59 MB of 340.
+        database = sqlite3.connect(self.path, timeout=10, isolation_level=None)
+        database.execute("VACUUM INTO ?", (self.kept,))
+        database.close()
         return os.path.getsize(self.kept)
 
     def lose(self):
@@ -253,7 +247,7 @@ def one(store, problems):
     everything = [(answer["refresh_token"], answer["access_token"]) for answer in quiet + ended]
     everything += [(tokens[-1][1], None) for tokens in refreshers.kept.values()]
     if refusals(node, everything) != (len(everything), len(quiet + ended)):
-        problems.append(f"{store.name}: after restored something from before works: {refusals(node, everything)} of {len(everything)} are refused")
+        problems.append(f"{store.name}: after restored something from before works, of {len(everything)} sessions")
     figures["refused"] = len(everything)
     for username in ("alice", f"person{PEOPLE}"):
         again = node.login(username=username)
@@ -267,8 +261,9 @@ def check_contents(store, refreshers, began, finished, quiet, ended, problems):
     """The rows: all accounts, and of each session at least what had been answered, and at most what had been asked for."""
     if int(store.ask("SELECT COUNT(*) FROM accounts WHERE id LIKE 'account-%'")[0][0]) != PEOPLE:
         problems.append(f"{store.name}: accounts are gone")
-    rows = {session: (int(current), is_live) for session, current, is_live in store.ask(
-        "SELECT session_id, refresh_current, CASE WHEN revoked_ms IS NULL THEN 1 ELSE 0 END FROM grants WHERE session_id NOT LIKE 'session-%'")}
+    found = store.ask(
+        "SELECT session_id, refresh_current, CASE WHEN revoked_ms IS NULL THEN 1 ELSE 0 END FROM grants WHERE session_id NOT LIKE 'session-%'")
+    rows = {session: (int(current), is_live) for session, current, is_live in found}
     for session, tokens in refreshers.kept.items():
         least, most = (sum(at <= moment for at, _ in tokens) for moment in (began, finished))
         current, is_live = rows.get(session, (0, "0"))
@@ -300,7 +295,7 @@ def check_as_it_is(store, quiet, ended, problems):
 def restore(_minutes):
     """R-16: once for each way of making a backup, however long it takes."""
     lines, problems = [], []
-    for store in (PostgreSQL(), SQLite("vacuum")):
+    for store in (PostgreSQL(), SQLite()):
         with store:
             figures = one(store, problems)
         lines.append(
