@@ -137,12 +137,13 @@ class Assertions(OfClient):
 
     def assertion(self):
         now = int(time.time())
-        claims = {"iss": self.client, "sub": self.client, "aud": self.worker.issuer, "jti": self.worker.unique(), "iat": now, "exp": now + 120}
-        return jwt(self.worker.key, {"kid": "one"}, claims)
+        claims = {"iss": self.client, "sub": self.client, "aud": self.worker.issuer, "iat": now, "exp": now + 120}
+        return jwt(self.worker.key, {"kid": "one"}, {**claims, "jti": self.worker.unique()})
 
     def request(self, assertion):
         return http("POST", "/token", {
-            "grant_type": "client_credentials", "client_id": self.client, "client_assertion_type": ASSERTION, "client_assertion": assertion})
+            "grant_type": "client_credentials", "client_id": self.client, "client_assertion_type": ASSERTION,
+            "client_assertion": assertion})
 
     async def harmless(self):
         return self.request(self.assertion())

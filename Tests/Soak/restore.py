@@ -151,10 +151,10 @@ def populate(store):
         return (f"WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {count}) "
                 f"INSERT INTO {table} ({', '.join(columns)}) SELECT {values} FROM {table} AS one, numbers WHERE {where}")
 
-    started = time.monotonic()
+    started, email = time.monotonic(), "'person' || n || '@example.com'"
     store.run(
         copies("accounts", PEOPLE, f"one.id = '{account}'", id="'account-' || n", username="'person' || n",
-               canonical_username="'person' || n", email="'person' || n || '@example.com'", canonical_email="'person' || n || '@example.com'"),
+               canonical_username="'person' || n", email=email, canonical_email=email),
         copies("sessions", PEOPLE // PEOPLE_EACH, f"one.id = '{pattern['sid']}'", id="'session-' || n", account_id="'account-' || n"),
         copies("grants", PEOPLE // PEOPLE_EACH, f"one.session_id = '{pattern['sid']}'", id="'grant-' || n",
                session_id="'session-' || n", account_id="'account-' || n"))
@@ -262,7 +262,8 @@ def check_contents(store, refreshers, began, finished, quiet, ended, problems):
     if int(store.ask("SELECT COUNT(*) FROM accounts WHERE id LIKE 'account-%'")[0][0]) != PEOPLE:
         problems.append(f"{store.name}: accounts are gone")
     found = store.ask(
-        "SELECT session_id, refresh_current, CASE WHEN revoked_ms IS NULL THEN 1 ELSE 0 END FROM grants WHERE session_id NOT LIKE 'session-%'")
+        "SELECT session_id, refresh_current, CASE WHEN revoked_ms IS NULL THEN 1 ELSE 0 END FROM grants "
+        "WHERE session_id NOT LIKE 'session-%'")
     rows = {session: (int(current), is_live) for session, current, is_live in found}
     for session, tokens in refreshers.kept.items():
         least, most = (sum(at <= moment for at, _ in tokens) for moment in (began, finished))
