@@ -26,23 +26,45 @@ final class PostgresConnection: SQLConnection {
     /// How long a transaction may take to begin. It waits for nobody, so a server that is silent for as long is gone: whoever asked is
     /// told so as soon as `tcp_user_timeout` would tell it of a network that is.
     static let beginTimeMax = Duration.seconds(3)
+    /// A server that spoke within this time is taken to be alive.
+    static let silenceMax = Duration.seconds(1)
     /// The most statements that stay prepared; the product has fewer.
-    private static let preparedMax = 512
-    private static let isOpen = Int32(CONNECTION_OK)
+    static let preparedMax = 512
+    static let isOpen = Int32(CONNECTION_OK)
 
-    private let connection: OpaquePointer
+    private struct Opening {
+        let statement: String
+        /// Asked for with it.
+        let column: String?
+    }
+
+    /// A statement and what is bound to it.
+    struct Step {
+        let sql: String
+        let arguments: [SQLValue]
+    }
+
+    let connection: OpaquePointer
     private let servers: PostgresServers
-    private let uptime: @Sendable () -> Uptime
-    private var prepared: [String: String] = [:]
+    let uptime: @Sendable () -> Uptime
+    var prepared: [String: String] = [:]
+    /// Counts the names, so that none is given twice where a statement was prepared and nobody heard of it.
+    var preparations = 0
+    /// What begins the transaction and was not sent yet.
+    private var opening: Opening?
+    /// What PostgreSQL calls the transaction that writes, by which its outcome can be asked for later; empty before its first statement.
+    private(set) var number = ""
+    /// When the server said something last.
+    var heardAt: Uptime
     /// Sent with each `BEGIN` where the connection is not ours alone.
     private let beginSuffix: String
     /// As of the last transaction that was begun here: a pooler may have lent another server since.
     private(set) var history = PostgresHistory()
     /// The SQLSTATE of the last failure; empty when the server said none.
-    private(set) var lastState = ""
-    private(set) var isBroken = false
+    var lastState = ""
+    var isBroken = false
     /// It was given up because nothing came from the server for too long.
-    private(set) var isSilent = false
+    var isSilent = false
     #if Faults
     var fault: (@Sendable (String) throws(StoreError) -> Void)?
     #endif
@@ -78,6 +100,7 @@ final class PostgresConnection: SQLConnection {
         self.connection = opened
         self.servers = servers
         self.uptime = servers.uptime
+        self.heardAt = servers.uptime()
         let limits = [
             "statement_timeout = \(PostgresConnection.serverTimeMax.wholeMilliseconds)",
             "idle_in_transaction_session_timeout = \(PostgresConnection.statementTimeMax.wholeMilliseconds)",
@@ -113,29 +136,33 @@ final class PostgresConnection: SQLConnection {
     // MARK: transactions
 
     /// Begins a transaction that may write, at READ COMMITTED (docs/decisions/0008): rows that decide are locked by who reads them.
-    ///
-    /// - Returns: The number that PostgreSQL gave the transaction, by which its outcome can be asked for later.
-    func beginWrite() throws(StoreError) -> String {
-        try begin("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", "pg_current_xact_id()::text")
+    /// `number` is known once the first statement has run.
+    func beginWrite() throws(StoreError) {
+        try begin(Opening(statement: "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", column: "pg_current_xact_id()::text"))
     }
 
     /// Begins a transaction that reads one state of the database.
-    func beginRead() throws(StoreError) { _ = try begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", nil) }
+    func beginRead() throws(StoreError) {
+        try begin(Opening(statement: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", column: nil))
+    }
 
-    /// - Returns: What `column` is.
-    private func begin(_ statement: String, _ column: String?) throws(StoreError) -> String {
+    private func begin(_ opening: Opening) throws(StoreError) {
+        number = ""
         if !isPooled {
             // A connection of our own cannot change its server, but what this process knows of servers may have changed.
             try take(history)
-            let sql = statement + (column.map { "; SELECT \($0)" } ?? "")
-            return try rows(sql, within: PostgresConnection.beginTimeMax).first?.first ?? ""
+            // Sent with the first statement, in one way to the server and back; before it where nobody knows whether the server lives.
+            self.opening = opening
+            if uptime() - heardAt > PostgresConnection.silenceMax { try open(within: PostgresConnection.beginTimeMax) }
+            return
         }
         // A pooler lets it wait until a connection is free.
+        let (column, suffix) = (opening.column ?? "''", beginSuffix)
         let answer = try rows(
-            "\(statement)\(beginSuffix); SELECT \(column ?? "''"), \(PostgresConnection.timeline), \(PostgresConnection.start)")
+            "\(opening.statement)\(suffix); SELECT \(column), \(PostgresConnection.timeline), \(PostgresConnection.start)")
         guard let facts = answer.first, facts.count == 3 else { throw .unavailable("PostgreSQL gives no transaction") }
         try take(PostgresHistory(timeline: facts[1], start: facts[2]))
-        return facts[0]
+        number = facts[0]
     }
 
     /// One statement that reads, without a transaction around it: it sees one state, and costs one way to the server and back.
@@ -157,6 +184,11 @@ final class PostgresConnection: SQLConnection {
     }
 
     func commit() -> CommitOutcome {
+        // Nothing was asked of the server.
+        if opening != nil {
+            opening = nil
+            return .committed
+        }
         do {
             return try send("COMMIT") {
                 pq_sendQuery(connection, $0)
@@ -173,6 +205,10 @@ final class PostgresConnection: SQLConnection {
     /// Ends the transaction without effect; a connection that cannot even do that is given up.
     func rollback() {
         if isBroken { return }
+        if opening != nil {
+            opening = nil
+            return
+        }
         do { try run("ROLLBACK") } catch { isBroken = true }
     }
 
@@ -223,36 +259,53 @@ final class PostgresConnection: SQLConnection {
         #if Faults
         try fault?(sql)
         #endif
-        let statement = isPooled ? nil : try prepare(sql, within: timeMax)
+        if isPooled {
+            // Unnamed: a prepared one would stay behind at another server.
+            let bound = try PostgresArguments(arguments)
+            return try bound.withPointers { (values, lengths, formats) throws(StoreError) in
+                try send(PostgresDialect.numbered(sql), within: timeMax) {
+                    pq_sendQueryParams(connection, $0, Int32(arguments.count), nil, values, lengths, formats, 1)
+                } read: { (result) throws(StoreError) in
+                    try read(result)
+                }
+            }
+        }
+        let step = Step(sql: sql, arguments: arguments)
+        if opening != nil { return try open(with: step, within: timeMax, read: read) }
+        guard let name = prepared[sql] else {
+            return try together([step], within: timeMax) { (_, result) throws(StoreError) in try read(result) }
+        }
         let bound = try PostgresArguments(arguments)
         return try bound.withPointers { (values, lengths, formats) throws(StoreError) in
-            try send(statement ?? PostgresDialect.numbered(sql), within: timeMax) { text in
-                if statement != nil {
-                    pq_sendQueryPrepared(connection, text, Int32(arguments.count), values, lengths, formats, 1)
-                } else {
-                    pq_sendQueryParams(connection, text, Int32(arguments.count), nil, values, lengths, formats, 1)
-                }
+            try send(name, within: timeMax) {
+                pq_sendQueryPrepared(connection, $0, Int32(arguments.count), values, lengths, formats, 1)
             } read: { (result) throws(StoreError) in
                 try read(result)
             }
         }
     }
 
-    /// The name under which the server knows this statement.
-    private func prepare(_ sql: String, within timeMax: Duration) throws(StoreError) -> String {
-        if let name = prepared[sql] { return name }
-        if prepared.count >= PostgresConnection.preparedMax {
-            try run("DEALLOCATE ALL")
-            prepared = [:]
+    /// Begins the transaction that waits for its first statement, with that statement.
+    private func open<Output>(
+        with step: Step, within timeMax: Duration, read: (OpaquePointer) throws(StoreError) -> Output
+    ) throws(StoreError) -> Output {
+        guard let opening else { throw .corrupt("no transaction is to be begun") }
+        self.opening = nil
+        let first =
+            [Step(sql: opening.statement, arguments: [])] + (opening.column.map { [Step(sql: "SELECT \($0)", arguments: [])] } ?? [])
+        return try together(first + [step], within: timeMax) { (place, result) throws(StoreError) in
+            if place == first.count { return try read(result) }
+            if place == 1 { number = try PostgresResult(result).rows().first?.text(0) ?? "" }
+            return nil
         }
-        let name = "s\(prepared.count)"
-        try send(PostgresDialect.numbered(sql), within: timeMax) {
-            pq_sendPrepare(connection, name, $0, 0, nil)
-        } read: { _ in
-            ()
-        }
-        prepared[sql] = name
-        return name
+    }
+
+    /// Begins it without one.
+    private func open(within timeMax: Duration) throws(StoreError) {
+        guard let opening else { return }
+        self.opening = nil
+        let sql = opening.statement + (opening.column.map { "; SELECT \($0)" } ?? "")
+        number = try rows(sql, within: timeMax).first?.first ?? ""
     }
 
     /// Statements without arguments, in the text form; the answer of the last.
@@ -268,78 +321,16 @@ final class PostgresConnection: SQLConnection {
 
     func run(_ sql: String) throws(StoreError) { _ = try rows(sql) }
 
-    // MARK: the wire
+    // MARK: what became of it
 
-    /// Sends, waits, and reads the last result.
-    private func send<Output>(
-        _ text: String, within timeMax: Duration = PostgresConnection.statementTimeMax, _ start: (UnsafePointer<CChar>) -> Int32,
-        read: (OpaquePointer) throws(StoreError) -> Output
-    ) throws(StoreError) -> Output {
-        lastState = ""
-        let sentAt = uptime()
-        guard text.withCString(start) == 1 else { throw lost() }
-        while true {
-            let unsent = pq_flush(connection)
-            if unsent == 0 { break }
-            if unsent < 0 { throw lost() }
-            try wait(since: sentAt, within: timeMax, for: POLLIN | POLLOUT)
-        }
-        var last: Result<Output, StoreError>?
-        while true {
-            while pq_isBusy(connection) == 1 { try wait(since: sentAt, within: timeMax, for: POLLIN) }
-            guard let result = pq_getResult(connection) else { break }
-            defer { pq_clear(result) }
-            if case .failure? = last { continue }
-            switch Int(pq_resultStatus(result)) {
-            case PGRES_COMMAND_OK, PGRES_TUPLES_OK, PGRES_EMPTY_QUERY:
-                last = Result { () throws(StoreError) in try read(result) }
-            default: last = .failure(failure(result))
-            }
-        }
-        if pq_status(connection) != PostgresConnection.isOpen { throw lost() }
-        guard let last else { throw lost() }
-        return try last.get()
-    }
-
-    private func wait(since start: Uptime, within timeMax: Duration, for events: Int32) throws(StoreError) {
-        let left = timeMax - (uptime() - start)
-        guard left > .zero else {
-            (isBroken, isSilent) = (true, true)
-            throw .unavailable("PostgreSQL does not answer")
-        }
-        var descriptor = pollfd(fd: pq_socket(connection), events: Int16(events), revents: 0)
-        if descriptor.fd < 0 { throw lost() }
-        _ = poll(&descriptor, 1, Int32(clamping: left.wholeMilliseconds + 1))
-        // While sending too: a server that says much before it reads on would wait for us.
-        if pq_consumeInput(connection) == 0 { throw lost() }
-    }
-
-    private func lost() -> StoreError {
-        isBroken = true
-        return .unavailable("PostgreSQL: " + PostgresConnection.sentence(pq_errorMessage(connection)))
-    }
-
-    /// What a failed statement means, by the class of its SQLSTATE (PostgreSQL, appendix A).
-    private func failure(_ result: OpaquePointer) -> StoreError {
-        let state = pq_resultErrorField(result, Int32(UInt8(ascii: "C"))).map { String(cString: $0) } ?? ""
-        let message = PostgresConnection.sentence(pq_resultErrorField(result, Int32(UInt8(ascii: "M"))))
-        lastState = state
-        if pq_status(connection) != PostgresConnection.isOpen { isBroken = true }
-        switch state.prefix(2) {
-        // The data, a constraint, the statement, a right or a schema that is missing: none of these is cured by waiting.
-        case "22", "23", "42", "2B", "3F", "44": return .corrupt("PostgreSQL says: \(message) (\(state))")
-        // Shut down, or become a standby: the next connection may find a server that writes.
-        case "57" where state != "57014", "08", "25": isBroken = true
-        default: break
-        }
-        return .unavailable("PostgreSQL says: \(message) (\(state))")
-    }
+    /// Whether the connection broke, and not because the server was silent for too long: whoever has waited for that is told.
+    var isLost: Bool { isBroken && !isSilent }
 
     /// Whether the failed transaction may simply run again: it lost against another one (40001, 40P01) and left nothing behind.
     var lostAgainstAnother: Bool { lastState == "40001" || lastState == "40P01" }
 
     /// The first line of what libpq says, without its end.
-    private static func sentence(_ text: UnsafePointer<CChar>?) -> String {
+    static func sentence(_ text: UnsafePointer<CChar>?) -> String {
         guard let text else { return "no message" }
         let line = String(cString: text).split(whereSeparator: \.isNewline).first.map(String.init) ?? ""
         return line.isEmpty ? "the connection was lost" : line

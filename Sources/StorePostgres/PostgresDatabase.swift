@@ -19,7 +19,7 @@ internal import Darwin
 /// | all connections busy for `waitMax`, or `waitingMax` callers wait already | `.overloaded` |
 /// | no server answers | `.unavailable` at once, while one thread tries again with growing pauses |
 /// | serialization failure or deadlock | the transaction runs again, three times at most |
-/// | connection lost before COMMIT was sent | `.unavailable`: nothing was written |
+/// | connection lost before COMMIT was sent | nothing was written; the transaction runs again once, on another connection |
 /// | connection lost after COMMIT was sent | the outcome is read on another connection; where that cannot be, `.outcomeUnknown` |
 package final class PostgresDatabase: SQLDatabase {
     /// How long a caller waits for a connection.
@@ -90,12 +90,13 @@ package final class PostgresDatabase: SQLDatabase {
         let given = Handover(first)
         for number in 0..<max(1, connections) {
             queue.withLock { $0.threads += 1 }
-            if SystemThread.start({ [self] in serve(number == 0 ? given.take() : nil) }) { continue }
+            if SystemThread.start({ [self] in serve(number == 0 ? given : nil) }) { continue }
             queue.withLock { $0.threads -= 1 }
             if number == 0 { throw .unavailable("the system gives no threads") }
             break
         }
         _ = SystemThread.start { [self] in watch() }
+        if servers.areSeveral { _ = SystemThread.start { [self] in look() } }
     }
 
     package func write<Output: Sendable>(
@@ -160,6 +161,14 @@ package final class PostgresDatabase: SQLDatabase {
         }
     }
 
+    /// The life of the thread that finds a server that was promoted while the one that is used goes on.
+    private func look() {
+        while !queue.withLock({ $0.isClosed }) {
+            _ = poll(nil, 0, 250)
+            servers.lookAround()
+        }
+    }
+
     private func refuseLate() {
         let now = uptime()
         let late: [any PostgresJob] = queue.withLock { queue in
@@ -173,8 +182,9 @@ package final class PostgresDatabase: SQLDatabase {
     }
 
     /// The life of one thread.
-    private func serve(_ first: PostgresConnection?) {
-        let worker = PostgresWorker(self, reach, first)
+    private func serve(_ given: Handover?) {
+        // Nobody else keeps the connection: what holds a lock at the server ends when the worker lets go of it.
+        let worker = PostgresWorker(self, reach, given)
         while true {
             ready.wait()
             let (job, isClosed) = queue.withLock { queue in (queue.pop(), queue.isClosed) }
@@ -220,7 +230,7 @@ private final class PostgresJobOf<Output: Sendable>: PostgresJob {
 
 /// Gives a connection to the thread that will own it.
 // Confined to that thread after the start: taken there, once.
-private final class Handover: @unchecked Sendable {
+final class Handover: @unchecked Sendable {
     private var connection: PostgresConnection?
 
     init(_ connection: PostgresConnection) { self.connection = connection }

@@ -23,7 +23,11 @@ package final class PostgresServers: Sendable {
         var timeline = ""
         /// The one that answered last: asked first, so that one that is gone costs its time-out once.
         var preferred = 0
+        var nextLook = Uptime(nanoseconds: 0)
     }
+
+    /// How often the servers that are not used are asked whether one of them takes writes.
+    static let lookEvery = Duration.seconds(2)
 
     let location: PostgresLocation
     let uptime: @Sendable () -> Uptime
@@ -66,4 +70,25 @@ package final class PostgresServers: Sendable {
         guard let best else { throw .unavailable(problems.joined(separator: "; ")) }
         return best
     }
+
+    /// Asks the servers that are not used. One that was promoted while its primary goes on is found so: the primary's timeline is behind
+    /// from then on, and no transaction begins there any more. Does nothing within `lookEvery` of the last time. Blocks as `connect` does.
+    func lookAround() {
+        let now = uptime()
+        let preferred: Int? = state.withLock { state in
+            if now < state.nextLook { return nil }
+            state.nextLook = Uptime(nanoseconds: now.nanoseconds + UInt64(PostgresServers.lookEvery.wholeMilliseconds) * 1_000_000)
+            return state.preferred
+        }
+        // The location was read before the first connection, and what cannot be reached tells nothing.
+        guard let preferred, let servers = try? location.servers() else { return }
+        for (index, server) in servers.enumerated() where index != preferred {
+            var server = server
+            server["application_name"] = "gatehouse-look"
+            _ = try? PostgresConnection(server, to: self)  // it notes the timeline; a standby is passed over by libpq
+        }
+    }
+
+    /// Whether there are others than the one that is used.
+    var areSeveral: Bool { ((try? location.servers())?.count ?? 1) > 1 }  // read before
 }

@@ -61,22 +61,26 @@ final class PostgresWorker {
     var fault: (@Sendable (String) throws(StoreError) -> Void)?
     #endif
 
-    init(_ database: PostgresDatabase, _ reach: Reachability, _ first: PostgresConnection?) {
+    init(_ database: PostgresDatabase, _ reach: Reachability, _ given: Handover?) {
         self.database = database
         self.reach = reach
-        self.connection = first
+        self.connection = given?.take()
     }
 
     func read<Output>(_ body: (any SQLConnection) throws(StoreError) -> Output) throws(StoreError) -> Output {
-        let (connection, _) = try begin { (connection) throws(StoreError) in try connection.beginRead() }
-        do {
-            let output = try body(connection)
-            // What was read stands, whatever becomes of the end of the transaction.
-            if case .unknown = connection.commit() { drop() }
-            return output
-        } catch {
-            giveUp(connection)
-            throw error
+        var isAgain = false
+        while true {
+            let (connection, _) = try begin { (connection) throws(StoreError) in try connection.beginRead() }
+            do throws(StoreError) {
+                let output = try body(connection)
+                // What was read stands, whatever becomes of the end of the transaction.
+                if case .unknown = connection.commit() { drop() }
+                return output
+            } catch {
+                giveUp(connection)
+                guard connection.isLost, !isAgain else { throw error }
+                isAgain = true
+            }
         }
     }
 
@@ -88,9 +92,10 @@ final class PostgresWorker {
     func write<Output>(
         _ body: (any SQLConnection) throws(StoreError) -> Output, committed: (Output) -> Void
     ) throws(StoreError) -> Output {
-        var attempt = 1
+        var (attempt, isAgain) = (1, false)
         while true {
-            let (connection, number) = try begin { (connection) throws(StoreError) in try connection.beginWrite() }
+            let (connection, _) = try begin { (connection) throws(StoreError) in try connection.beginWrite() }
+            var isAsked = false
             do throws(StoreError) {
                 #if Faults
                 connection.fault = fault
@@ -98,12 +103,13 @@ final class PostgresWorker {
                 #endif
                 let output = try body(connection)
                 failpoint("store.before_commit")
+                isAsked = true
                 let askedAt = database.uptime()
                 switch connection.commit() {
                 case .committed: break
                 case .failed(let error): throw error
                 case .unknown:
-                    let history = connection.history
+                    let (number, history) = (connection.number, connection.history)
                     drop()
                     try resolve(number, history, since: askedAt)
                 }
@@ -111,10 +117,13 @@ final class PostgresWorker {
                 committed(output)
                 return output
             } catch {
-                let mayRunAgain = connection.lostAgainstAnother && attempt < PostgresDatabase.attemptsMax
+                let hasLost = connection.lostAgainstAnother && attempt < PostgresDatabase.attemptsMax
+                // A transaction whose connection was lost before anybody asked for its commit has left nothing behind.
+                let isLost = !isAsked && connection.isLost && !isAgain
                 giveUp(connection)
-                guard mayRunAgain else { throw error }
+                guard hasLost || isLost else { throw error }
                 attempt += 1
+                isAgain = isAgain || isLost
             }
         }
     }

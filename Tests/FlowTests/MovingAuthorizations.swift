@@ -79,10 +79,12 @@ struct MovingAuthorizations {
         #expect(try await !store.spend("jti", until: now + .seconds(60), at: now))
         #expect(try await store.dueLogouts(9, lease: .zero, at: now).map(\.clientID) == ["registered"])
         let presentation = RefreshPresentation(
-            grantID: offline.id, counter: counter, clientID: client.id, senderIsProved: true,
+            counter: counter, clientID: client.id, senderIsProved: true,
             windows: RefreshRotation.Windows(reuse: .seconds(10), retryMax: .seconds(600)), idleLifetime: .seconds(86_400),
             accessLifetime: .seconds(600))
-        guard case .refreshed(let refreshed) = try await store.refresh(presentation, at: now, event: event) else {
+        guard
+            case .refreshed(let refreshed) = try await store.refresh(offline.id, at: now, event: event, judge: { _ in presentation }).get()
+        else {
             throw StoreError.corrupt("the offline grant has gone")
         }
         counter = refreshed.successor

@@ -39,6 +39,7 @@ public final class PostgresProxy: Sendable {
         var isStopped = false
         var onMessage: @Sendable (_ isCommit: Bool) -> Fate = { _ in .forward }
         var cuts = 0
+        var ways = 0
     }
 
     /// - Parameter upstream: The path of the server's socket.
@@ -77,6 +78,8 @@ public final class PostgresProxy: Sendable {
     public func set(_ mode: Mode) { state.withLock { $0.mode = mode } }
     /// How often a connection was not forwarded.
     public var cuts: Int { state.withLock { $0.cuts } }
+    /// How often a client has waited for the server: its queries and the ends of what it sent together.
+    public var ways: Int { state.withLock { $0.ways } }
     /// Ends every connection and takes no more.
     public func stop() { state.withLock { $0.isStopped = true } }
 
@@ -211,6 +214,7 @@ public final class PostgresProxy: Sendable {
         let isCommit = message.first == UInt8(ascii: "Q") && message.dropFirst(5).elementsEqual("COMMIT\0".utf8)
         let decide = state.withLock { $0.onMessage }
         let fate = decide(isCommit)
+        if message.first == UInt8(ascii: "Q") || message.first == UInt8(ascii: "S") { state.withLock { $0.ways += 1 } }
         if fate != .forward { state.withLock { $0.cuts += 1 } }
         return fate
     }

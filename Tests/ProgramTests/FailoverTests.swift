@@ -209,4 +209,27 @@ struct FailoverTests {
         #expect(refresh(first.refresh, at: program)?.status == 200)
         for server in [primary, standby] { server.kill() }
     }
+
+    @Test(
+        "a standby is promoted while its primary goes on: a node that has not noticed leaves the primary, and refuses what was revoked (R-4c)",
+        .timeLimit(.minutes(3)))
+    func unfenced() async throws { try await onThread { try self.checkUnfenced() } }
+
+    private func checkUnfenced() throws {
+        let (servers, key) = (try servers(5_442), Program.newKey())
+        let old = try Program(folder: try folder(servers, key: key))
+        let tokens = try #require(login(old))
+        try servers[1].promote()
+        // One that starts asks both, and takes the one that is further.
+        let fresh = try Program(folder: try folder(servers, key: key))
+        #expect(fresh.exchange("POST", "/logout", "{\"refresh_token\":\"\(tokens.refresh)\"}") != nil)
+        #expect(isValid(tokens.access, at: fresh) == false)
+        // Nothing of the first was lost, nobody tells it, and its primary answers every question.
+        try wait { isValid(tokens.access, at: old) == false }
+        #expect(refresh(tokens.refresh, at: old)?.status == 401)
+        let sessions = try servers[0].statement("SELECT count(*) FROM t1.sessions")
+        #expect(login(old) != nil)
+        #expect(try servers[0].statement("SELECT count(*) FROM t1.sessions") == sessions)
+        for server in servers { server.kill() }
+    }
 }

@@ -172,11 +172,11 @@ extension TestStore {
         -> RefreshOutcome
     {
         let presentation = RefreshPresentation(
-            grantID: grant.id, counter: counter, clientID: client, senderIsProved: proved,
+            counter: counter, clientID: client, senderIsProved: proved,
             windows: RefreshRotation.Windows(reuse: .seconds(10), retryMax: .seconds(600)), idleLifetime: .seconds(30 * 86_400),
             accessLifetime: .seconds(600)
         )
-        return try await store.refresh(presentation, at: now, event: event(.refreshReplayed))
+        return try await store.refresh(grant.id, at: now, event: event(.refreshReplayed)) { _ in presentation }.get()
     }
 }
 

@@ -39,16 +39,26 @@ package struct RefreshTokens: Sendable {
 
     /// Checks a refresh token against its row, without using it up.
     package func grant(of token: Secret<String>) async throws(OAuthError) -> (grant: Grant, credential: GrantCredential) {
-        guard let credential = GrantCredential(token, keys: masterKeys), credential.kind == .refreshToken else {
-            throw RefreshTokens.refusal(.refreshMalformed)
-        }
+        let credential = try self.credential(of: token)
         let found: Grant?
         do { found = try await store.grant(credential.grantID) } catch { throw OAuthError(storeError: error) }
         guard let grant = found else { throw RefreshTokens.refusal(.refreshGone) }
+        try check(credential, of: grant)
+        return (grant, credential)
+    }
+
+    /// What costs no database: noise ends here.
+    private func credential(of token: Secret<String>) throws(OAuthError) -> GrantCredential {
+        guard let credential = GrantCredential(token, keys: masterKeys), credential.kind == .refreshToken else {
+            throw RefreshTokens.refusal(.refreshMalformed)
+        }
+        return credential
+    }
+
+    private func check(_ credential: GrantCredential, of grant: Grant) throws(OAuthError) {
         guard credential.isAuthentic(for: grant, issuer: issuer.issuer, keys: masterKeys) else {
             throw RefreshTokens.refusal(.refreshForged)
         }
-        return (grant, credential)
     }
 
     /// The grant of a token that `authorize` would accept now. Proves who is asking without using the token up.
@@ -72,27 +82,22 @@ package struct RefreshTokens: Sendable {
     package func authorize(
         _ token: Secret<String>, scope: ScopeSet? = nil, audiences: [Identifier] = [], _ context: TokenContext
     ) async throws(OAuthError) -> TokenAuthorization {
-        let (grant, credential) = try await grant(of: token)
+        let credential = try self.credential(of: token)
         let client = context.client
-        // Before it is used up: a request that can give nothing harms nothing.
-        if let scope, !scope.isSubset(of: grant.scope) {
-            throw OAuthError(.invalidScope, .scopeNotGranted, "A scope was asked for that was not granted.")
-        }
-        let bound = grant.binding?.confirmation
-        if let bound, bound != context.confirmation { throw RefreshTokens.refusal(.senderKeyMismatch) }
-        let presentation = RefreshPresentation(
-            grantID: grant.id, counter: credential.counter, clientID: client.client.id, senderIsProved: client.isProved || bound != nil,
-            windows: lifetimes.windows, idleLifetime: lifetimes.refreshIdle, accessLifetime: issuer.accessLifetime,
-            rotates: client.client.policy.rotates(isSenderConstrained: context.confirmation != nil), offlineLifetime: lifetimes.offline
-        )
         let event = AuditEvent(
             .refreshReplayed, at: context.now, clientID: client.client.id, source: context.source,
             reason: OAuthError.Reason.refreshReplayed.rawValue, traceID: context.traceID
         )
-        let outcome: RefreshOutcome
-        do { outcome = try await store.refresh(presentation, at: context.now, event: event) } catch { throw OAuthError(storeError: error) }
+        let judged: Result<RefreshOutcome, OAuthError>
+        do {
+            judged = try await store.refresh(credential.grantID, at: context.now, event: event) { [self] (grant) throws(OAuthError) in
+                try presentation(of: credential, grant, scope: scope, context)
+            }
+        } catch {
+            throw OAuthError(storeError: error)
+        }
         failpoint("refresh.after_commit")
-        switch outcome {
+        switch try judged.get() {
         case .refreshed(let refreshed):
             return try await authorization(refreshed, scope: scope, audiences: audiences, context.confirmation)
         case .gone: throw RefreshTokens.refusal(.refreshGone)
@@ -101,6 +106,24 @@ package struct RefreshTokens: Sendable {
         case .replayed: throw RefreshTokens.refusal(.refreshReplayed)
         case .aheadOfStore: throw RefreshTokens.refusal(.storeRollbackDetected)
         }
+    }
+
+    /// What a token is good for. Before it is used up: a request that can give nothing harms nothing.
+    private func presentation(
+        of credential: GrantCredential, _ grant: Grant, scope: ScopeSet?, _ context: TokenContext
+    ) throws(OAuthError) -> RefreshPresentation {
+        try check(credential, of: grant)
+        if let scope, !scope.isSubset(of: grant.scope) {
+            throw OAuthError(.invalidScope, .scopeNotGranted, "A scope was asked for that was not granted.")
+        }
+        let bound = grant.binding?.confirmation
+        if let bound, bound != context.confirmation { throw RefreshTokens.refusal(.senderKeyMismatch) }
+        let client = context.client
+        return RefreshPresentation(
+            counter: credential.counter, clientID: client.client.id, senderIsProved: client.isProved || bound != nil,
+            windows: lifetimes.windows, idleLifetime: lifetimes.refreshIdle, accessLifetime: issuer.accessLifetime,
+            rotates: client.client.policy.rotates(isSenderConstrained: context.confirmation != nil), offlineLifetime: lifetimes.offline
+        )
     }
 
     private func authorization(

@@ -1,7 +1,6 @@
 package import AuthCore
 
 package struct RefreshPresentation: Sendable {
-    package var grantID: Identifier
     package var counter: Int64
     package var clientID: Identifier
     package var senderIsProved: Bool
@@ -17,12 +16,11 @@ package struct RefreshPresentation: Sendable {
     package var offlineLifetime: Duration
 
     package init(
-        grantID: Identifier, counter: Int64, clientID: Identifier, senderIsProved: Bool, windows: RefreshRotation.Windows,
+        counter: Int64, clientID: Identifier, senderIsProved: Bool, windows: RefreshRotation.Windows,
         idleLifetime: Duration, accessLifetime: Duration, rotates: Bool = true, offlineLifetime: Duration = .seconds(365 * 86_400)
     ) {
         self.rotates = rotates
         self.offlineLifetime = offlineLifetime
-        self.grantID = grantID
         self.counter = counter
         self.clientID = clientID
         self.senderIsProved = senderIsProved
@@ -79,8 +77,12 @@ package protocol GrantStore: Sendable {
     /// Uses a refresh token (RFC 6749 §6): the one conditional `UPDATE` of `RefreshRotation`, with account, client and
     /// session checked under the same lock, so that nothing is issued after a revocation has committed.
     ///
+    /// - Parameter judge: Says from the locked grant what is presented, or refuses; nothing is written then. May run again.
     /// Atomic: of any number of racing callers with the current token one gets `.rotated`, the others `.repeated`.
-    func refresh(_ presentation: RefreshPresentation, at now: Instant, event: AuditEvent) async throws(StoreError) -> RefreshOutcome
+    func refresh<Refusal: Error>(
+        _ id: Identifier, at now: Instant, event: AuditEvent,
+        judge: @escaping @Sendable (Grant) throws(Refusal) -> RefreshPresentation
+    ) async throws(StoreError) -> Result<RefreshOutcome, Refusal>
 
     /// The row that the MAC of a credential is checked with; nothing when there is none. Revoked and expired rows count.
     func grant(_ id: Identifier) async throws(StoreError) -> Grant?

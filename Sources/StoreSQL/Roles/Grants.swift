@@ -124,11 +124,9 @@ extension SQLTransaction {
     }
 
     fileprivate func refresh(
-        _ presentation: RefreshPresentation, at now: Instant, event: AuditEvent, limits: StoreLimits
+        _ held: HeldGrant, of account: Account, _ presentation: RefreshPresentation, at now: Instant, event: AuditEvent,
+        limits: StoreLimits
     ) throws(StoreError) -> RefreshOutcome {
-        // The account's row is locked before the grant's, here as everywhere, so that two transactions cannot wait for each other.
-        guard let account = try lockedAccount(ofGrant: presentation.grantID) else { return .gone }
-        guard let held = try held(presentation.grantID, at: now) else { return .gone }
         let grant = held.grant
         guard grant.clientID == presentation.clientID else { return .wrongClient }
         guard !account.isDisabled, let client = held.client, client.uid == grant.clientUID else { return .disabled }
@@ -175,12 +173,19 @@ extension SQLTransaction {
 }
 
 extension SQLStore {
-    package func refresh(
-        _ presentation: RefreshPresentation, at now: Instant, event: AuditEvent
-    ) async throws(StoreError) -> RefreshOutcome {
+    package func refresh<Refusal: Error>(
+        _ id: Identifier, at now: Instant, event: AuditEvent,
+        judge: @escaping @Sendable (Grant) throws(Refusal) -> RefreshPresentation
+    ) async throws(StoreError) -> Result<RefreshOutcome, Refusal> {
         let limits = limits
         return try await write { (transaction) throws(StoreError) in
-            try transaction.refresh(presentation, at: now, event: event, limits: limits)
+            // The account's row is locked before the grant's, here as everywhere, so that two transactions cannot wait for each other.
+            guard let account = try transaction.lockedAccount(ofGrant: id), let held = try transaction.held(id, at: now) else {
+                return .success(.gone)
+            }
+            let presentation: RefreshPresentation
+            do throws(Refusal) { presentation = try judge(held.grant) } catch { return .failure(error) }
+            return .success(try transaction.refresh(held, of: account, presentation, at: now, event: event, limits: limits))
         }
     }
 

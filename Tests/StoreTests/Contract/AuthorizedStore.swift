@@ -90,10 +90,10 @@ extension TestStore {
         -> RefreshOutcome
     {
         let presentation = RefreshPresentation(
-            grantID: grant.id, counter: counter, clientID: grant.clientID, senderIsProved: true,
+            counter: counter, clientID: grant.clientID, senderIsProved: true,
             windows: RefreshRotation.Windows(reuse: .seconds(10), retryMax: .seconds(600)), idleLifetime: idle,
             accessLifetime: Authorized.accessLifetime, rotates: rotates, offlineLifetime: Authorized.offlineLifetime)
-        return try await store.refresh(presentation, at: now, event: event(.refreshReplayed))
+        return try await store.refresh(grant.id, at: now, event: event(.refreshReplayed)) { _ in presentation }.get()
     }
 }
 

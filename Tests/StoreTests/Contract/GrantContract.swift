@@ -74,6 +74,34 @@ struct GrantContract {
         #expect(test.revoked.isEmpty)
     }
 
+    private struct Refusal: Error {}
+
+    @Test("who is refused by what stands in the row uses nothing up, and every row in force is judged", arguments: StoreKind.allCases)
+    func judged(_ kind: StoreKind) async throws {
+        let test = try await kind.open()
+        let (_, grant) = try await test.openSession(test.account("alice"))
+        let refused = try await test.store.refresh(grant.id, at: test.now, event: test.event(.refreshReplayed)) {
+            (row) throws(Refusal) -> RefreshPresentation in
+            #expect(row.id == grant.id && row.rotation == grant.rotation)
+            throw Refusal()
+        }
+        guard case .failure = refused else {
+            Issue.record("a refusal was passed over")
+            return
+        }
+        #expect(try await test.store.grant(grant.id)?.rotation == grant.rotation)
+        #expect(test.revoked.isEmpty)
+        // Not one that is not in force.
+        _ = try await test.store.revoke(grant.id, at: test.now, event: test.event(.tokenRevoked))
+        let gone = try await test.store.refresh(grant.id, at: test.now, event: test.event(.refreshReplayed)) {
+            (_) throws(Refusal) -> RefreshPresentation in throw Refusal()
+        }
+        guard case .success(.gone) = gone else {
+            Issue.record("a revoked grant was judged")
+            return
+        }
+    }
+
     @Test("a counter ahead of the row means that the store lost writes", arguments: StoreKind.allCases)
     func ahead(_ kind: StoreKind) async throws {
         let test = try await kind.open()

@@ -177,11 +177,14 @@ struct BoundTests {
         #expect(error == .unavailable("PostgreSQL does not answer"))
         #expect(ContinuousClock.now - start < .seconds(12), "\(ContinuousClock.now - start)")
         proxy.set(.open)
-        #expect(await outcome { () throws(StoreError) in try await database.read { _ in 1 } } == nil)
+        let read = { () async throws(StoreError) in
+            try await database.read { (connection) throws(StoreError) in try connection.query("SELECT 1", []).count }
+        }
+        #expect(await outcome(read) == nil)
         proxy.set(.refusing)
         // The connection that there is may last for a moment.
         var refused: StoreError?
-        for _ in 0..<100 where refused == nil { refused = await outcome { () throws(StoreError) in try await database.read { _ in 1 } } }
+        for _ in 0..<100 where refused == nil { refused = await outcome(read) }
         #expect(refused != nil)
         proxy.stop()
         database.closeSoon()

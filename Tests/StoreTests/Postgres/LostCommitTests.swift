@@ -117,6 +117,63 @@ struct LostCommitTests {
         #expect(pair.proxy.cuts > rounds * 8, "\(pair.proxy.cuts)")
     }
 
+    @Test(
+        "a connection that is lost within a transaction is replaced once, and the caller does not notice (R-4b)",
+        arguments: [0, 1, 5, 9, 12])
+    func lostWithin(message: Int) async throws {
+        let pair = try await Pair(connections: 1)
+        let account = try await pair.truth.account("alice")
+        _ = try await pair.test.openSession(account)
+        let count = Atomic(0)
+        pair.proxy.onMessage { _ in count.wrappingAdd(1, ordering: .relaxed).oldValue == message ? .cutAfter : .forward }
+        let told = try await Told().call { try await pair.test.openSession(account) }
+        #expect(told.isDone == true && pair.proxy.cuts == 1)
+        #expect(try await pair.truth.store.sessions(of: account.id, at: pair.truth.now).count == 2)
+        // Reading is the same.
+        count.store(0, ordering: .relaxed)
+        let found = try await pair.test.store.sessions(of: account.id, at: pair.truth.now)
+        #expect(found.count == 2 && pair.proxy.cuts == (count.load(ordering: .relaxed) > message ? 2 : 1))
+        pair.proxy.stop()
+    }
+
+    @Test("where every connection is lost, callers are told so after the second (R-4b, I2)")
+    func lostAlways() async throws {
+        let pair = try await Pair(connections: 1)
+        let account = try await pair.truth.account("alice")
+        _ = try await pair.test.openSession(account)
+        // What a connection asks when it is opened passes; the rest does not.
+        pair.proxy.onMessage { _ in .cutAfter }
+        let told = try await Told().call { try await pair.test.openSession(account) }
+        #expect(told.isDone == false)
+        pair.proxy.onMessage { _ in .forward }
+        #expect(try await pair.truth.store.sessions(of: account.id, at: pair.truth.now).count == 1)
+        pair.proxy.stop()
+    }
+
+    @Test("a transaction begins with its first statement: a refresh is four ways to the server and back, a read two")
+    func ways() async throws {
+        let pair = try await Pair(connections: 1)
+        let (test, account) = (pair.test, try await pair.truth.account("alice"))
+        let (_, grant) = try await test.openSession(account)
+        var counter = grant.rotation.current
+        var ways: [Int] = []
+        // The first prepares its statements, in the same ways.
+        for _ in 0..<3 {
+            let before = pair.proxy.ways
+            guard case .refreshed(let refreshed) = try await test.refresh(grant, counter) else {
+                Issue.record("it was not refreshed")
+                return
+            }
+            counter = refreshed.successor
+            ways.append(pair.proxy.ways - before)
+        }
+        #expect(ways == [4, 4, 4])
+        let before = pair.proxy.ways
+        _ = try await test.store.sessions(of: account.id, at: test.now)
+        #expect(pair.proxy.ways - before == 2)
+        pair.proxy.stop()
+    }
+
     @Test("a COMMIT that the server never saw is known to be undone as soon as the server knows it (R-4b)", .timeLimit(.minutes(1)))
     func neverArrived() async throws {
         let pair = try await Pair(connections: 1)

@@ -13,7 +13,7 @@ typedef struct {
 } PQconninfoOption;
 
 enum { CONNECTION_OK = 0 };
-enum { PGRES_EMPTY_QUERY = 0, PGRES_COMMAND_OK = 1, PGRES_TUPLES_OK = 2 };
+enum { PGRES_EMPTY_QUERY = 0, PGRES_COMMAND_OK = 1, PGRES_TUPLES_OK = 2, PGRES_PIPELINE_SYNC = 10, PGRES_PIPELINE_ABORTED = 11 };
 
 // Loads libpq. Nothing when it is there, else why not. May be called often, from any thread.
 const char *pq_load(void);
@@ -37,6 +37,9 @@ const char *pq_load(void);
       (connection, name, text, count, types)) \
     F(int, sendQueryPrepared, (PGconn *connection, const char *name, int count, const char *const *values, const int *lengths, \
       const int *formats, int format), (connection, name, count, values, lengths, formats, format)) \
+    F(int, enterPipelineMode, (PGconn *connection), (connection)) \
+    F(int, exitPipelineMode, (PGconn *connection), (connection)) \
+    F(int, pipelineSync, (PGconn *connection), (connection)) \
     F(int, isBusy, (PGconn *connection), (connection)) \
     F(int, socket, (const PGconn *connection), (connection)) \
     F(int, consumeInput, (PGconn *connection), (connection)) \
