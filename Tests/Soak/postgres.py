@@ -101,14 +101,15 @@ class Postgres:
             self.process.wait()
 
     def answers(self):
-        return subprocess.run(self._psql("SELECT 1"), capture_output=True, check=False).returncode == 0
+        return subprocess.run(self.words("SELECT 1"), capture_output=True, check=False).returncode == 0
 
-    def _psql(self, sql):
+    def words(self, sql):
+        """The command that runs it."""
         return [f"{self.programs}/psql", "-h", self.folder, "-U", "gatehouse", "-d", "postgres", "-XAtqc", sql]
 
     def sql(self, text):
         """What psql prints, unaligned; `Broken` when the statement fails."""
-        done = subprocess.run(self._psql(text), capture_output=True, text=True, check=False)
+        done = subprocess.run(self.words(text), capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise Broken(f"{text}: {done.stderr.strip()}")
         return done.stdout.strip()
