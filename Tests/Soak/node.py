@@ -38,6 +38,10 @@ class Broken(Exception):
     """What an experiment found; the text says what."""
 
 
+class Skipped(Exception):
+    """What an experiment needs is not installed; the text says what."""
+
+
 class Node:
     """One server with a database of its own, and the demo service behind it; a context manager."""
 

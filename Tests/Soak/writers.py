@@ -91,6 +91,12 @@ class Writers:
         """Whether a sign-in was answered on each node."""
         return all(any(at > moment for writer in writers for at in writer.sign_ins[-200:]) for writers in self.by_node)
 
+    @staticmethod
+    def gap(writers, since):
+        """The longest time after `since` in which no sign-in of these was answered."""
+        moments = sorted([since] + [at for writer in writers for at in writer.sign_ins if at > since])
+        return max((later - earlier for earlier, later in zip(moments, moments[1:])), default=0)
+
     def first_after(self, moment, seconds_max=60):
         """Seconds from `moment` until a sign-in was answered on each node."""
         limit = time.monotonic() + seconds_max
