@@ -310,7 +310,7 @@ def patroni(minutes):
                 f"{max(trial.gap for trial in those):.1f})")
     readers = [reader for trial in trials for reader in trial.readers]
     figures = (
-        f"Patroni {managed.version}: {', '.join(shown)}; {writers.total('sign_ins')} sign-ins, {writers.total('ended')} sign-outs, {len(lost)} lost; {writers.refusals} "
-        f"× 503, longest answer {max(writer.longest for writer in writers.all):.1f} s; {sum(reader.asked for reader in readers)} decisions and "
-        f"keys, {sum(len(reader.faults) for reader in readers)} failed")
+        f"Patroni {managed.version}: {', '.join(shown)}; {writers.total('sign_ins')} sign-ins, {writers.total('ended')} sign-outs, "
+        f"{len(lost)} lost; {writers.refusals} × 503, longest answer {max(writer.longest for writer in writers.all):.1f} s; "
+        f"{sum(reader.asked for reader in readers)} decisions and keys, {sum(len(reader.faults) for reader in readers)} failed")
     return not problems, figures, problems

@@ -11,7 +11,7 @@ import time
 import node as nodes_module
 from cluster import Cluster, Control, claims
 from load import People
-from node import ALICE, Broken, Cut, Refused
+from node import ALICE, Broken, Cut, Refused, Skipped
 from postgres import Postgres
 
 # The last commit before the schema's fourth migration. There is one line of releases so far, so it stands for the release before.
@@ -22,13 +22,15 @@ SETTINGS = "lockout: {free_attempts: 100}\npasswords: {memory_kib: 7168, iterati
 
 
 def previous_program():
-    """The path of the release before, as it is named or as it was made last time."""
-    named = os.environ.get("GATEHOUSE_PREVIOUS") or os.path.join(nodes_module.ROOT, ".build-previous/release/gatehouse")
-    if os.access(named, os.X_OK):
-        return named
-    raise Broken(
-        f"no program of the release before at {named}; make one: git worktree add DIR {PREVIOUS_REVISION} && cd DIR && make build, "
-        "and name it: GATEHOUSE_PREVIOUS=DIR/.build/release/gatehouse")
+    """The path of the release before."""
+    named = os.environ.get("GATEHOUSE_PREVIOUS")
+    if not named:
+        raise Skipped(
+            f"GATEHOUSE_PREVIOUS names no program of the release before: git worktree add DIR {PREVIOUS_REVISION}, make build there, "
+            "and name DIR/.build/release/gatehouse")
+    if not os.access(named, os.X_OK):
+        raise Broken(f"no program at {named}")
+    return named
 
 
 class Carrier(threading.Thread):
@@ -192,7 +194,8 @@ class Rollout:
         with open(os.path.join(self.postgres.folder, "log"), encoding="utf-8", errors="replace") as file:
             text = file.read()
         # The advisory lock is asked for, not waited for; what remains are tables and rows.
-        return [float(found) / 1000 for found in re.findall(r"(?:acquired \w+ on \w+ .*? after|still waiting for .*? after) ([0-9.]+) ms", text)]
+        waits = re.findall(r"(?:acquired \w+ on \w+ .*? after|still waiting for .*? after) ([0-9.]+) ms", text)
+        return [float(wait) / 1000 for wait in waits]
 
     def refused(self, program, number):
         """A program that does not fit the store ends with one sentence, and changes nothing."""
@@ -234,8 +237,8 @@ def upgrade(minutes):
     with Cluster(3, SETTINGS, postgres=postgres, binary=previous) as cluster:
         rollout = Rollout(cluster)
         first = rollout.schema
-        with People(cluster.nodes[0], 0.02, 4) as one, People(cluster.nodes[1], 0.02, 4, 11) as two, People(cluster.nodes[2], 0.02, 4, 21) as three:
-            crowd = (one, two, three)
+        crowd = [People(node, 0.02, 4, seed=1 + 10 * number) for number, node in enumerate(cluster.nodes)]
+        with crowd[0], crowd[1], crowd[2]:
             rollout.work(2)
             while not rollout.problems and (rounds == 0 or time.monotonic() - began < minutes * 60):
                 rollout.change(this, report=rounds == 0)
@@ -268,7 +271,7 @@ def upgrade(minutes):
         problems.append(f"a node took {max(rollout.ends):.1f} s to end")
     figures = (
         f"{rounds} × forward and back on schema {first} → {last}, {rollout.changes} nodes changed (ends ≤ {max(rollout.ends):.2f} s); "
-        f"{sum(people.total('requests') for people in crowd)} requests, {len(faults)} failed, {sum(people.total('refused') for people in crowd)} "
-        f"found nobody, longest {longest:.2f} s; {rollout.carried} sessions carried from node to node, {len(rollout.problems)} faults; "
+        f"{sum(people.total('requests') for people in crowd)} requests, {len(faults)} failed, "
+        f"{sum(people.total('refused') for people in crowd)} found nobody, longest {longest:.2f} s; {rollout.carried} sessions carried from node to node, {len(rollout.problems)} faults; "
         f"{len(waits)} waits for a lock over 50 ms, longest {max(waits, default=0):.2f} s; {refused} refused to start on a later schema")
     return not problems, figures, problems
