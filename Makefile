@@ -30,6 +30,7 @@ test: ## F=filter: every test, or those whose name matches; ends with "N passed,
 	@scripts/test "$(F)"
 
 soak: build ## MINUTES=10 E=name: the long experiments on the release binary, a line each (docs/soak.md)
+	@scripts/setup soak
 	@scripts/soak --minutes "$(or $(MINUTES),10)" $(E)
 
 planted: ## B=name: who tests the tests: plants each bug of Tests/PlantedBugs and says which the tests do not see

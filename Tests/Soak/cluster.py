@@ -18,7 +18,7 @@ import time
 
 import clock
 from load import People
-from node import ROOT, Broken, Client, Cut, Node, Refused, quantile
+from node import BINARY, ROOT, Broken, Client, Cut, Node, Refused, quantile
 from postgres import Postgres
 
 REVOCATIONS = 10_000
@@ -31,8 +31,8 @@ BUDGET_SECONDS = 0.020
 class Cluster:
     """Nodes with one database, one master key and one issuer; a context manager."""
 
-    def __init__(self, count, more_settings="", postgres=None):
-        self.postgres, self.nodes = postgres or Postgres(), []
+    def __init__(self, count, more_settings="", postgres=None, binary=BINARY):
+        self.postgres, self.nodes, self.binary = postgres or Postgres(), [], binary
         self.count, self.more_settings = count, more_settings
 
     def __enter__(self):
@@ -41,6 +41,7 @@ class Cluster:
             key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip("=")
             for number in range(self.count):
                 node = Node()
+                node.binary = self.binary
                 self.nodes.append(node)
                 adapt(node, self.uri(number), key, self.more_settings)
                 node.__enter__()

@@ -72,5 +72,5 @@ def failover(minutes):
     figures = (
         f"{len(seconds)} failovers, sign-ins on both nodes {quantile(seconds, 0.5):.2f} s after the promotion (median; longest "
         f"{max(seconds):.2f}); {writers.total('sign_ins')} sign-ins, {writers.total('ended')} sign-outs, {len(lost)} lost; "
-        f"{sum(writer.refused for writer in writers.all)} × 503; {checks} decisions, {len(faults)} failed")
+        f"{writers.refusals} × 503; {checks} decisions, {len(faults)} failed")
     return not problems, figures, problems

@@ -67,6 +67,8 @@ class Person(threading.Thread):
 
     def run(self):
         while not self.stop.is_set():
+            if not self.node.in_service.wait(0.05):
+                continue
             self.step()
             if self.pause:
                 self.stop.wait(self.pause)

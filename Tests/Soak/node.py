@@ -13,6 +13,7 @@ import socket
 import sqlite3
 import subprocess
 import tempfile
+import threading
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -37,6 +38,10 @@ class Broken(Exception):
     """What an experiment found; the text says what."""
 
 
+class Skipped(Exception):
+    """What an experiment needs is not installed; the text says what."""
+
+
 class Node:
     """One server with a database of its own, and the demo service behind it; a context manager."""
 
@@ -54,8 +59,11 @@ class Node:
                 text = file.read()
             with open(resources, "w", encoding="utf-8") as file:
                 file.write(text.replace("users:\n", "users:\n" + names, 1))
-        self.files_max = files_max
+        self.files_max, self.binary = files_max, BINARY
         self.environment = {**os.environ, **(environment or {})}
+        # Cleared while a balancer would send nobody here.
+        self.in_service = threading.Event()
+        self.in_service.set()
         self.servers = run.Processes()
         self.process = None
 
@@ -92,7 +100,7 @@ class Node:
 
         with open(os.path.join(self.folder, "log.jsonl"), "ab") as log:
             self.process = subprocess.Popen(
-                [BINARY, "serve", "--config", self.config], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                [self.binary, "serve", "--config", self.config], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                 preexec_fn=prepare, env=self.environment,
             )
 

@@ -26,6 +26,8 @@ class Postgres:
             raise Broken("PostgreSQL is not installed: scripts/setup test installs it")
         self.programs, self.settings, self.process = programs[-1], list(settings), None
         self.namespace, self.rules = namespace, list(rules)
+        # More words for initdb.
+        self.initial = []
         self.folder = tempfile.mkdtemp(prefix="gatehouse-soak-pg-")
         self.data = os.path.join(self.folder, "data")
         if os.geteuid() == 0:
@@ -47,7 +49,7 @@ class Postgres:
 
     def __enter__(self):
         subprocess.run(
-            [f"{self.programs}/initdb", "-D", self.data, "-U", "gatehouse", "-A", "trust", "-E", "UTF8", "--locale=C"],
+            [f"{self.programs}/initdb", "-D", self.data, "-U", "gatehouse", "-A", "trust", "-E", "UTF8", "--locale=C", *self.initial],
             check=True, capture_output=True, preexec_fn=self.run_as_user, cwd="/",
         )
         with open(os.path.join(self.data, "pg_hba.conf"), "a", encoding="ascii") as file:
@@ -55,15 +57,19 @@ class Postgres:
         self.start()
         return self
 
-    def start(self):
+    def launch(self):
+        """Starts it and does not wait."""
         options = ["listen_addresses=", f"unix_socket_directories={self.folder}", "max_connections=300", "shared_buffers=128MB",
                    "log_min_messages=fatal", *self.settings]
         command = [f"{self.programs}/postgres", "-D", self.data] + [word for option in options for word in ("-c", option)]
         with open(os.path.join(self.folder, "log"), "ab") as log:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=self.run_as_user, cwd="/", start_new_session=True)
+
+    def start(self):
+        self.launch()
         limit = time.monotonic() + 60
-        while not self._answers():
+        while not self.answers():
             if self.process.poll() is not None or time.monotonic() > limit:
                 raise Broken("PostgreSQL did not start")
             time.sleep(0.05)
@@ -95,15 +101,16 @@ class Postgres:
             self.process.send_signal(signal.SIGQUIT)
             self.process.wait()
 
-    def _answers(self):
-        return subprocess.run(self._psql("SELECT 1"), capture_output=True, check=False).returncode == 0
+    def answers(self):
+        return subprocess.run(self.words("SELECT 1"), capture_output=True, check=False).returncode == 0
 
-    def _psql(self, sql):
+    def words(self, sql):
+        """The command that runs it."""
         return [f"{self.programs}/psql", "-h", self.folder, "-U", "gatehouse", "-d", "postgres", "-XAtqc", sql]
 
     def sql(self, text):
         """What psql prints, unaligned; `Broken` when the statement fails."""
-        done = subprocess.run(self._psql(text), capture_output=True, text=True, check=False)
+        done = subprocess.run(self.words(text), capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise Broken(f"{text}: {done.stderr.strip()}")
         return done.stdout.strip()

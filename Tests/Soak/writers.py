@@ -14,15 +14,15 @@ class Writer(threading.Thread):
     """Somebody who signs in, refreshes and signs out again and again through one node, repeats what was answered 503, and keeps what
     was answered otherwise."""
 
-    def __init__(self, node, stop, pause=0.02):
+    def __init__(self, node, stop, pause=0.02, tries_max=TRIES_MAX):
         super().__init__(daemon=True)
-        self.client, self.stop, self.pause = node.client(), stop, pause
+        self.client, self.stop, self.pause, self.tries_max = node.client(), stop, pause, tries_max
         # Session: the last refresh token, and how many there were.
         self.kept, self.ended, self.unsure, self.wrong = {}, [], set(), []
         self.sign_ins, self.refused, self.longest = [], 0, 0.0
 
     def call(self, path, body, expected=200):
-        for _ in range(TRIES_MAX):
+        for _ in range(self.tries_max):
             started = time.monotonic()
             try:
                 status, answer = self.client.call("POST", path, body)
@@ -40,7 +40,7 @@ class Writer(threading.Thread):
             self.refused += 1
             if self.stop.wait(0.02):
                 return None
-        self.wrong.append(f"{path}: 503 for {TRIES_MAX} tries")
+        self.wrong.append(f"{path}: 503 for {self.tries_max} tries")
         return None
 
     def run(self):
@@ -72,9 +72,9 @@ class Writer(threading.Thread):
 class Writers:
     """Some for each node; a context manager that ends them."""
 
-    def __init__(self, nodes, count=3, pause=0.02):
+    def __init__(self, nodes, count=3, pause=0.02, tries_max=TRIES_MAX):
         self.stop = threading.Event()
-        self.by_node = [[Writer(node, self.stop, pause) for _ in range(count)] for node in nodes]
+        self.by_node = [[Writer(node, self.stop, pause, tries_max) for _ in range(count)] for node in nodes]
         self.all = [writer for writers in self.by_node for writer in writers]
 
     def __enter__(self):
@@ -86,6 +86,16 @@ class Writers:
         self.stop.set()
         for writer in self.all:
             writer.join(60)
+
+    def signed_in_since(self, moment):
+        """Whether a sign-in was answered on each node."""
+        return all(any(at > moment for writer in writers for at in writer.sign_ins[-200:]) for writers in self.by_node)
+
+    @staticmethod
+    def gap(writers, since):
+        """The longest time after `since` in which no sign-in of these was answered."""
+        moments = sorted([since] + [at for writer in writers for at in writer.sign_ins if at > since])
+        return max((later - earlier for earlier, later in zip(moments, moments[1:])), default=0)
 
     def first_after(self, moment, seconds_max=60):
         """Seconds from `moment` until a sign-in was answered on each node."""
@@ -100,6 +110,10 @@ class Writers:
     @property
     def wrong(self):
         return [text for writer in self.all for text in writer.wrong]
+
+    @property
+    def refusals(self):
+        return sum(writer.refused for writer in self.all)
 
     def total(self, name):
         return sum(len(getattr(writer, name)) for writer in self.all)
