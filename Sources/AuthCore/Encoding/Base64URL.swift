@@ -12,26 +12,51 @@ public enum Base64URL {
     }()
 
     public static func encode(_ bytes: some Collection<UInt8>) -> String {
-        String(decoding: encodedBytes(bytes), as: UTF8.self)
+        if let text = bytes.withContiguousStorageIfAvailable({ encode($0) }) { return text }
+        return Array(bytes).withUnsafeBufferPointer { encode($0) }
     }
 
     public static func encodedBytes(_ bytes: some Collection<UInt8>) -> [UInt8] {
-        var text: [UInt8] = []
-        text.reserveCapacity((bytes.count * 4 + 2) / 3)
-        var accumulator: UInt32 = 0
-        var bits: UInt32 = 0
+        if let text = bytes.withContiguousStorageIfAvailable({ encodedBytes($0) }) { return text }
+        return Array(bytes).withUnsafeBufferPointer { encodedBytes($0) }
+    }
+
+    private static func encode(_ bytes: UnsafeBufferPointer<UInt8>) -> String {
+        String(unsafeUninitializedCapacity: encodedCount(bytes.count)) { write(bytes, to: $0) }
+    }
+
+    private static func encodedBytes(_ bytes: UnsafeBufferPointer<UInt8>) -> [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: encodedCount(bytes.count)) { output, initialized in initialized = write(bytes, to: output) }
+    }
+
+    private static func encodedCount(_ count: Int) -> Int { (count * 4 + 2) / 3 }
+
+    /// - Returns: How many bytes were written: `encodedCount`.
+    private static func write(_ bytes: UnsafeBufferPointer<UInt8>, to output: UnsafeMutableBufferPointer<UInt8>) -> Int {
         alphabet.withUnsafeBufferPointer { alphabet in
-            for byte in bytes {
-                accumulator = (accumulator << 8) | UInt32(byte)
-                bits += 8
-                while bits >= 6 {
-                    bits -= 6
-                    text.append(alphabet[Int((accumulator >> bits) & 63)])
-                }
+            func character(_ bits: UInt32) -> UInt8 { alphabet[Int(bits & 63)] }
+            var written = 0
+            let whole = bytes.count / 3
+            for group in 0..<whole {
+                let start = group * 3
+                let three = UInt32(bytes[start]) << 16 | UInt32(bytes[start + 1]) << 8 | UInt32(bytes[start + 2])
+                output[written] = character(three >> 18)
+                output[written + 1] = character(three >> 12)
+                output[written + 2] = character(three >> 6)
+                output[written + 3] = character(three)
+                written += 4
             }
-            if bits > 0 { text.append(alphabet[Int((accumulator << (6 - bits)) & 63)]) }
+            let rest = bytes.count - whole * 3
+            if rest > 0 {
+                let start = whole * 3
+                let last = UInt32(bytes[start]) << 16 | (rest == 2 ? UInt32(bytes[start + 1]) << 8 : 0)
+                output[written] = character(last >> 18)
+                output[written + 1] = character(last >> 12)
+                if rest == 2 { output[written + 2] = character(last >> 6) }
+                written += rest + 1
+            }
+            return written
         }
-        return text
     }
 
     public static func decode(_ text: String) -> [UInt8]? {

@@ -1,6 +1,8 @@
 package import AuthCore
 package import Store
 
+private let browserColumns = qualified(sessionColumns, "s") + ", " + qualified(accountColumns, "a")
+
 extension SQLStore {
     package func open(
         _ request: OpenBrowserSession, at now: Instant, event: AuditEvent
@@ -27,7 +29,7 @@ extension SQLStore {
     package func browserSession(cookieHash: [UInt8], at now: Instant) async throws(StoreError) -> BrowserSession? {
         let rows = try await database.query(
             """
-            SELECT \(qualified(sessionColumns, "s")), \(qualified(accountColumns, "a")) FROM browser_sessions b
+            SELECT \(browserColumns) FROM browser_sessions b
                 JOIN sessions s ON s.id = b.session_id JOIN accounts a ON a.id = s.account_id
             WHERE b.cookie_hash = ?1 AND b.expires_ms > ?2 AND s.expires_ms > ?2 AND a.disabled = 0
             """, [.blob(cookieHash), .time(now)])

@@ -1,5 +1,10 @@
 package import AuthCore
 package import Store
+internal import Synchronization
+
+/// Definitions as they were read last, by their text: each refresh reads its client's, which seldom changes.
+private let readDefinitions = Mutex<[Identifier: ClientDefinition]>([:])
+private let readDefinitionsMax = 256
 
 let clientColumns = "uid, id, definition, secrets, disabled, epoch, managed_by"
 
@@ -12,9 +17,20 @@ extension SQLRow {
             secrets.append(bytes)
         }
         return Client(
-            uid: try identifier(0), id: try identifier(1), definition: try definition(2, ResourceJSON.decodeClient), secretHashes: secrets,
+            uid: try identifier(0), id: try identifier(1), definition: try clientDefinition(2), secretHashes: secrets,
             isDisabled: try flag(4), epoch: try int(5), managedBy: managedBy
         )
+    }
+
+    private func clientDefinition(_ column: Int) throws(StoreError) -> ClientDefinition {
+        let text = try identifier(column)
+        if let definition = readDefinitions.withLock({ $0[text] }) { return definition }
+        let definition = try definition(column, ResourceJSON.decodeClient)
+        readDefinitions.withLock { read in
+            if read.count >= readDefinitionsMax { read = [:] }
+            read[text] = definition
+        }
+        return definition
     }
 
     /// A definition that was stored as JSON.

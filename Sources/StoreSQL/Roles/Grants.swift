@@ -6,6 +6,9 @@ let grantColumns = """
     refresh_advanced_ms, created_ms, expires_ms, revoked_ms, is_offline, binding
     """
 private let grantColumnCount = 16
+/// Of a grant and what it rests on.
+private let heldColumns = [qualified(grantColumns, "g"), qualified(sessionColumns, "s"), qualified(clientColumns, "c")]
+    .joined(separator: ", ")
 
 extension SQLRow {
     func grant() throws(StoreError) -> Grant {
@@ -82,7 +85,7 @@ extension SQLTransaction {
     func held(_ id: Identifier, at now: Instant) throws(StoreError) -> HeldGrant? {
         let rows = try query(
             """
-            SELECT \(qualified(grantColumns, "g")), \(qualified(sessionColumns, "s")), \(qualified(clientColumns, "c")), f.resources_version,
+            SELECT \(heldColumns), f.resources_version,
                 CASE WHEN g.code_until_ms IS NOT NULL AND g.code_spent = 0 THEN 1 ELSE 0 END
             FROM grants g CROSS JOIN feed f LEFT JOIN sessions s ON s.id = g.session_id
                 LEFT JOIN clients c ON c.id = g.client_id AND c.deleted = 0 AND c.disabled = 0
