@@ -20,11 +20,15 @@ package struct OAuthServer: Sendable {
         package var environment: Environment
         package var registration: ClientRegistration
         package var documents: ClientDocuments
+        /// `introspection.inactive_per_minute` and `par.per_minute`.
+        package var perMinute: (inactive: Int64, pushed: Int64)
 
         package init(
             store: any Stores, clients: ClientAuthentication, tokens: RefreshTokens, masterKeys: MasterKeys, verifier: TokenVerifier,
-            nonces: DPoPNonces, environment: Environment, registration: ClientRegistration, documents: ClientDocuments
+            nonces: DPoPNonces, environment: Environment, registration: ClientRegistration, documents: ClientDocuments,
+            perMinute: (inactive: Int64, pushed: Int64)
         ) {
+            self.perMinute = perMinute
             self.registration = registration
             self.documents = documents
             self.nonces = nonces
@@ -102,10 +106,13 @@ package struct OAuthServer: Sendable {
             lifetimes: tokens.lifetimes)
         token = TokenEndpoint(clients: clients, grants: grants, sender: sender, issuer: tokens.issuer)
         pushedRequests = PushedRequestEndpoint(
-            clients: clients.finding(in: known), requests: requests, sender: sender, store: store, environment: environment)
+            clients: clients.finding(in: known), requests: requests, sender: sender, store: store,
+            perMinute: parts.perMinute.pushed, environment: environment)
         deviceAuthorization = DeviceAuthorizationEndpoint(clients: clients, policies: policies, store: store, issuer: tokens.issuer)
         devices = DeviceVerification(store: store, policies: policies, issuer: tokens.issuer)
-        introspection = IntrospectionEndpoint(clients: clients, verifier: parts.verifier, tokens: tokens, environment: environment)
+        introspection = IntrospectionEndpoint(
+            clients: clients, verifier: parts.verifier, tokens: tokens, inactivePerMinute: parts.perMinute.inactive,
+            environment: environment)
         revocation = RevocationEndpoint(
             clients: clients, verifier: parts.verifier, tokens: tokens, store: store, environment: environment)
         userInfo = UserInfo(store: store, subjects: tokens.issuer.subjects)

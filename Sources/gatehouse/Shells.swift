@@ -41,7 +41,9 @@ struct Shells {
         let keyDocument = KeyDocument(keys: node.keys, maxAge: node.settings.keys.jwksMaxAge)
         let metadata = MetadataDocument(server: node.oauth) { [snapshots = node.snapshots] in snapshots.version }
         let introspected = metrics.counter("gatehouse_requests_total", ["POST /introspect", "200", ""])
-        let introspection = HotIntrospection(endpoint: node.oauth.introspection, environment: environment) { introspected?.add() }
+        let introspection = HotIntrospection(
+            endpoint: node.oauth.introspection, trustedProxies: node.settings.trustedProxies, environment: environment
+        ) { introspected?.add() }
         let sessions = SessionEndpoints(store: node.store, tokens: node.firstParty, own: own)
         let consents = ConsentEndpoints(store: node.store, clients: node.clients, own: own)
         let api = API(
@@ -109,6 +111,9 @@ struct Shells {
             "gatehouse_requests_total", "Requests of the API, by endpoint, status and reason.", labels: ["endpoint", "status", "reason"])
         metrics.declare("gatehouse_validations_total", "Tokens validated, by outcome.", labels: ["outcome"])
         DataPlane.declare(metrics, node.verifier, node.proofDesk, node.environment)
+        metrics.gauge(
+            "gatehouse_client_guesses_uncounted", "Wrong secrets of clients that were not counted, because their tables were full."
+        ) { node.guesses.uncounted }
         metrics.gauge("gatehouse_event_readers", "Readers of the event stream of revocations.") { Int64(node.events.readerCount) }
         metrics.gauge("gatehouse_password_hashes_waiting", "Password hashes that wait for a thread.") { Int64(node.hashing.queued) }
     }

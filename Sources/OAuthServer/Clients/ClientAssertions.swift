@@ -38,7 +38,7 @@ package struct ClientAssertions: Sendable {
             assertion =
                 usesSecret
                 ? try verify(token, bySecretOf: client, rules, at: now) : try await keys.verify(token, of: client, by: rules, at: now)
-        } catch { throw ClientAssertions.refusal(error) }
+        } catch { throw ClientAssertions.refusal(error, isGuess: client.definition.metadata.authenticationMethod == .secretJWT) }
         guard let id = assertion.id, let expiresAt = assertion.expiresAt else { throw ClientAssertions.refusal(.refused(.malformed)) }
         let spent = Identifier("assertion \(client.uid) \(Base64URL.encode(TokenHash(of: id.utf8).bytes))")
         let isNew: Bool
@@ -92,7 +92,10 @@ package struct ClientAssertions: Sendable {
         return .contains([issuer, Identifier(issuer.text + ServerMetadata.Path.token), Identifier(issuer.text + path)])
     }
 
-    private static func refusal(_ failure: ClientKeysFailure) -> OAuthError {
-        OAuthError(.invalidClient, .assertionInvalid, "The client assertion is not good: \(failure.text).")
+    /// - Parameter isGuess: Whether a wrong signature is a wrong secret.
+    private static func refusal(_ failure: ClientKeysFailure, isGuess: Bool = false) -> OAuthError {
+        var reason = OAuthError.Reason.assertionInvalid
+        if isGuess, case .refused(.badSignature) = failure { reason = .clientSecretWrong }
+        return OAuthError(.invalidClient, reason, "The client assertion is not good: \(failure.text).")
     }
 }

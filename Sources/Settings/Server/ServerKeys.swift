@@ -165,7 +165,9 @@ package enum ServerKeys {
             "The shortest password that is accepted, in characters (NIST SP 800-63B-4 §3.1.1.2: 15 where it is the only factor)."
         ),
         SettingKey(
-            "lockout.free_attempts", .integer(1...100), default: "5", "Failed sign-ins of an account or a source before the next must wait."
+            "lockout.free_attempts", .integer(1...100), default: "5",
+            "Failed sign-ins of an account or a source before the next must wait; as many wrong secrets of a client from one address, and ten "
+                + "times as many from one address in all, within an hour."
         ),
         SettingKey(
             "lockout.delay", .duration(.milliseconds(100)...minutes(10)), default: "1s", "The first wait; it doubles with each failure."),
