@@ -22,12 +22,15 @@ package struct OAuthServer: Sendable {
         package var documents: ClientDocuments
         /// `introspection.inactive_per_minute` and `par.per_minute`.
         package var perMinute: (inactive: Int64, pushed: Int64)
+        /// `mtls_url`.
+        package var mutualTLSOrigin: Identifier?
 
         package init(
             store: any Stores, clients: ClientAuthentication, tokens: RefreshTokens, masterKeys: MasterKeys, verifier: TokenVerifier,
             nonces: DPoPNonces, environment: Environment, registration: ClientRegistration, documents: ClientDocuments,
-            perMinute: (inactive: Int64, pushed: Int64)
+            perMinute: (inactive: Int64, pushed: Int64), mutualTLSOrigin: Identifier?
         ) {
+            self.mutualTLSOrigin = mutualTLSOrigin
             self.perMinute = perMinute
             self.registration = registration
             self.documents = documents
@@ -60,13 +63,16 @@ package struct OAuthServer: Sendable {
     private let store: any Stores
     private let documents: ClientDocuments
     private let issuer: Identifier
+    private let mutualTLSOrigin: Identifier?
     private let keys: SigningKeys
     private let steps: [any AuthorizeStep]
     private let policies: ScopePolicies
 
     package init(_ parts: Parts) {
         let (store, clients, tokens, environment) = (parts.store, parts.clients, parts.tokens, parts.environment)
-        sender = SenderConstraint(issuer: tokens.issuer.issuer, store: store, nonces: parts.nonces)
+        mutualTLSOrigin = parts.mutualTLSOrigin
+        sender = SenderConstraint(
+            origins: [tokens.issuer.issuer] + (mutualTLSOrigin.map { [$0] } ?? []), store: store, nonces: parts.nonces)
         let hints = IDTokenHints(issuer: tokens.issuer.issuer, keys: tokens.issuer.keys)
         self.store = store
         policies = tokens.policies
@@ -169,6 +175,7 @@ package struct OAuthServer: Sendable {
         if token.grantTypes.contains(where: { GrantKind.deviceCode.grantType?.isSameBytes(as: $0) == true }) {
             metadata.text("device_authorization_endpoint", issuer.text + ServerMetadata.Path.deviceAuthorization)
         }
+        if let mutualTLSOrigin { metadata.aliases(at: mutualTLSOrigin) }
         return metadata.members
     }
 

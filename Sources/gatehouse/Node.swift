@@ -215,9 +215,12 @@ final class Node: Sendable {
                 issuer: issuerID,
                 catalogue: { [store] (version) throws(StoreError) in try await snapshots.catalogue(atLeast: version, from: store) }
             ))
+        let mutualTLSOrigin = settings.mutualTLSOrigin.map { Identifier($0.text) }
         let clients = ClientAuthentication(
             store: store, secrets: clientSecrets,
-            assertions: ClientAssertions(keys: clientKeys, store: store, issuer: issuerID, secrets: clientSecrets), guesses: guesses,
+            assertions: ClientAssertions(
+                keys: clientKeys, store: store, issuer: issuerID, secrets: clientSecrets, mutualTLSOrigin: mutualTLSOrigin),
+            guesses: guesses,
             held: { [clients = snapshots.clients] in clients.client($0) })
         firstParty = FirstPartyTokens(store: store, clients: clients, refreshTokens: refreshTokens)
         let policy = try RegistrationPolicy(settings.resolved)
@@ -233,7 +236,7 @@ final class Node: Sendable {
                 perMinute: (
                     inactive: try settings.resolved.integer("introspection.inactive_per_minute"),
                     pushed: try settings.resolved.integer("par.per_minute")
-                )))
+                ), mutualTLSOrigin: mutualTLSOrigin))
         logouts = oauth.logoutDelivery(through: outbound, log: log)
         resources = ResourceLoader(settings: settings, store: store, hashing: hashing, secrets: clientSecrets, environment: environment)
         let lockout = LockoutPolicy(

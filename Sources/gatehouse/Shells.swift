@@ -14,6 +14,8 @@ import WebServer
 /// The responders of the listeners, made from one node.
 struct Shells {
     let auth: AuthListener
+    /// The same without pages, where certificates are asked for.
+    let authMTLS: ProgramListener
     let admin: AdminListener
     let control: AdminListener
     /// The rows of the API, and of the admin API unguarded: what the matrices of the tests walk.
@@ -60,6 +62,7 @@ struct Shells {
         auth = AuthListener(
             validate: validate, keyDocument: keyDocument, metadata: metadata, introspection: introspection, events: events,
             forwardAuth: { forwardAuth.respond(to: $0) }, api: api)
+        authMTLS = ProgramListener(auth, environment: environment)
         let endpoints = AdminEndpoints(
             store: node.store, accounts: node.accounts, keys: node.keys, clientSecrets: node.clientSecrets,
             registrationTokens: node.oauth.registration.initialTokens, verifier: node.verifier, environment: environment,
@@ -91,6 +94,9 @@ struct Shells {
         let issuer = node.settings.issuer
         return OwnProofs(desk: node.proofDesk) { request in
             let facts = request.facts
+            if let origin = node.settings.mutualTLSOrigin, !isAdmin, facts.headers.single("host").map({ origin.isNamed($0) }) == true {
+                return DPoPTarget(url: origin.text + String(decoding: facts.path, as: UTF8.self))
+            }
             guard isAdmin || (issuer.isLoopback && facts.peer.isLoopback) else {
                 return DPoPTarget(url: issuer.text + String(decoding: facts.path, as: UTF8.self))
             }

@@ -11,9 +11,13 @@ package struct ClientAssertions: Sendable {
     private let keys: ClientKeys
     private let store: any SpentStore
     private let issuer: Identifier
+    private let mutualTLSOrigin: Identifier?
     private let secrets: ClientSecrets
 
-    package init(keys: ClientKeys, store: any SpentStore, issuer: Identifier, secrets: ClientSecrets) {
+    package init(
+        keys: ClientKeys, store: any SpentStore, issuer: Identifier, secrets: ClientSecrets, mutualTLSOrigin: Identifier? = nil
+    ) {
+        self.mutualTLSOrigin = mutualTLSOrigin
         self.secrets = secrets
         self.keys = keys
         self.store = store
@@ -89,7 +93,11 @@ package struct ClientAssertions: Sendable {
     /// The issuer; before RFC 7523bis many clients named the endpoint, which FAPI forbids.
     private func audience(_ policy: ClientPolicy, path: String) -> JWTAssertionRules.Audience {
         if policy.wantsStrictAudience { return .only(issuer) }
-        return .contains([issuer, Identifier(issuer.text + ServerMetadata.Path.token), Identifier(issuer.text + path)])
+        return .contains(
+            [issuer]
+                + [issuer, mutualTLSOrigin].compactMap(\.self).flatMap { origin in
+                    [Identifier(origin.text + ServerMetadata.Path.token), Identifier(origin.text + path)]
+                })
     }
 
     /// - Parameter isGuess: Whether a wrong signature is a wrong secret.
