@@ -103,7 +103,7 @@ package struct OAuthServer: Sendable {
         ]
 
         (registration, documents) = (parts.registration, parts.documents)
-        let known = KnownClients(store: store, documents: documents, policy: registration.policy)
+        let known = KnownClients(store: store, documents: documents, policy: registration.policy, changed: registration.changed)
         let requests = AuthorizeRequests(
             clients: known, parked: store,
             objects: RequestObjects(keys: tokens.issuer.clientKeys, issuer: issuer), steps: steps)
