@@ -44,6 +44,8 @@ package struct OAuthError: Error, Sendable, Equatable {
         /// RFC 6750 §3.1.
         case invalidToken = "invalid_token"
         case insufficientScope = "insufficient_scope"
+        /// RFC 6585 §4, RFC 9126 §2.3: no code of OAuth's; the one of `/login`.
+        case tooManyAttempts = "too_many_attempts"
     }
 
     /// Why, for logs, metrics and docs/errors.md. Never shown to a client that has not proved itself.
@@ -52,6 +54,7 @@ package struct OAuthError: Error, Sendable, Equatable {
         case clientDisabled = "client_disabled"
         case clientSecretMissing = "client_secret_missing"
         case clientSecretWrong = "client_secret_wrong"
+        case clientGuessesLimited = "client_guesses_limited"
         case clientCredentialsRepeated = "client_credentials_repeated"
         case clientNotFirstParty = "client_not_first_party"
         case scopeMalformed = "scope_malformed"
@@ -149,6 +152,8 @@ package struct OAuthError: Error, Sendable, Equatable {
         case clientMetadataInvalid = "client_metadata_invalid"
         case redirectURIInvalid = "redirect_uri_invalid"
         case softwareStatementUntrusted = "software_statement_untrusted"
+        case introspectionLimited = "introspection_limited"
+        case pushedRequestsLimited = "pushed_requests_limited"
         case clientDocumentURLInvalid = "client_document_url_invalid"
         case clientDocumentHostNotAllowed = "client_document_host_not_allowed"
         case clientDocumentUnreachable = "client_document_unreachable"
@@ -159,10 +164,18 @@ package struct OAuthError: Error, Sendable, Equatable {
     package var reason: Reason
     /// What the client's developer reads.
     package var detail: String
+    /// When to try again, where that is known.
+    package var retryAfter: Duration?
 
     package init(_ code: Code, _ reason: Reason, _ detail: String) {
         self.code = code
         self.reason = reason
         self.detail = detail
+    }
+
+    /// 429: nothing of the request was looked at.
+    package init(limited reason: Reason, for wait: Duration) {
+        self.init(.tooManyAttempts, reason, "Too many attempts. Try again later.")
+        retryAfter = wait
     }
 }

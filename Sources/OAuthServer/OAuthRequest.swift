@@ -14,13 +14,13 @@ package struct OAuthRequest: Sendable {
     package var certificate: ClientCertificate?
     package var now: Instant
     /// The client's address, as far as it is believed.
-    package var source: String
+    package var address: PeerAddress
     package var agent: String
     package var traceID: String
 
     package init(
         parameters: FormParameters, path: String, method: String = "POST", authorizations: [[UInt8]] = [], proofs: [[UInt8]] = [],
-        certificate: ClientCertificate? = nil, now: Instant, source: String, agent: String = "", traceID: String
+        certificate: ClientCertificate? = nil, now: Instant, address: PeerAddress, agent: String = "", traceID: String
     ) {
         self.path = path
         self.method = method
@@ -29,10 +29,13 @@ package struct OAuthRequest: Sendable {
         self.authorizations = authorizations
         self.proofs = proofs
         self.now = now
-        self.source = source
+        self.address = address
         self.agent = agent
         self.traceID = traceID
     }
+
+    /// The address for people.
+    package var source: String { address.description }
 }
 
 extension FormParameters {

@@ -20,11 +20,18 @@ package struct OAuthServer: Sendable {
         package var environment: Environment
         package var registration: ClientRegistration
         package var documents: ClientDocuments
+        /// `introspection.inactive_per_minute` and `par.per_minute`.
+        package var perMinute: (inactive: Int64, pushed: Int64)
+        /// `mtls_url`.
+        package var mutualTLSOrigin: Identifier?
 
         package init(
             store: any Stores, clients: ClientAuthentication, tokens: RefreshTokens, masterKeys: MasterKeys, verifier: TokenVerifier,
-            nonces: DPoPNonces, environment: Environment, registration: ClientRegistration, documents: ClientDocuments
+            nonces: DPoPNonces, environment: Environment, registration: ClientRegistration, documents: ClientDocuments,
+            perMinute: (inactive: Int64, pushed: Int64), mutualTLSOrigin: Identifier?
         ) {
+            self.mutualTLSOrigin = mutualTLSOrigin
+            self.perMinute = perMinute
             self.registration = registration
             self.documents = documents
             self.nonces = nonces
@@ -56,13 +63,16 @@ package struct OAuthServer: Sendable {
     private let store: any Stores
     private let documents: ClientDocuments
     private let issuer: Identifier
+    private let mutualTLSOrigin: Identifier?
     private let keys: SigningKeys
     private let steps: [any AuthorizeStep]
     private let policies: ScopePolicies
 
     package init(_ parts: Parts) {
         let (store, clients, tokens, environment) = (parts.store, parts.clients, parts.tokens, parts.environment)
-        sender = SenderConstraint(issuer: tokens.issuer.issuer, store: store, nonces: parts.nonces)
+        mutualTLSOrigin = parts.mutualTLSOrigin
+        sender = SenderConstraint(
+            origins: [tokens.issuer.issuer] + (mutualTLSOrigin.map { [$0] } ?? []), store: store, nonces: parts.nonces)
         let hints = IDTokenHints(issuer: tokens.issuer.issuer, keys: tokens.issuer.keys)
         self.store = store
         policies = tokens.policies
@@ -93,7 +103,7 @@ package struct OAuthServer: Sendable {
         ]
 
         (registration, documents) = (parts.registration, parts.documents)
-        let known = KnownClients(store: store, documents: documents, policy: registration.policy)
+        let known = KnownClients(store: store, documents: documents, policy: registration.policy, changed: registration.changed)
         let requests = AuthorizeRequests(
             clients: known, parked: store,
             objects: RequestObjects(keys: tokens.issuer.clientKeys, issuer: issuer), steps: steps)
@@ -102,10 +112,13 @@ package struct OAuthServer: Sendable {
             lifetimes: tokens.lifetimes)
         token = TokenEndpoint(clients: clients, grants: grants, sender: sender, issuer: tokens.issuer)
         pushedRequests = PushedRequestEndpoint(
-            clients: clients.finding(in: known), requests: requests, sender: sender, store: store, environment: environment)
+            clients: clients.finding(in: known), requests: requests, sender: sender, store: store,
+            perMinute: parts.perMinute.pushed, environment: environment)
         deviceAuthorization = DeviceAuthorizationEndpoint(clients: clients, policies: policies, store: store, issuer: tokens.issuer)
         devices = DeviceVerification(store: store, policies: policies, issuer: tokens.issuer)
-        introspection = IntrospectionEndpoint(clients: clients, verifier: parts.verifier, tokens: tokens, environment: environment)
+        introspection = IntrospectionEndpoint(
+            clients: clients, verifier: parts.verifier, tokens: tokens, inactivePerMinute: parts.perMinute.inactive,
+            environment: environment)
         revocation = RevocationEndpoint(
             clients: clients, verifier: parts.verifier, tokens: tokens, store: store, environment: environment)
         userInfo = UserInfo(store: store, subjects: tokens.issuer.subjects)
@@ -162,6 +175,7 @@ package struct OAuthServer: Sendable {
         if token.grantTypes.contains(where: { GrantKind.deviceCode.grantType?.isSameBytes(as: $0) == true }) {
             metadata.text("device_authorization_endpoint", issuer.text + ServerMetadata.Path.deviceAuthorization)
         }
+        if let mutualTLSOrigin { metadata.aliases(at: mutualTLSOrigin) }
         return metadata.members
     }
 

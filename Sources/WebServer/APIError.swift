@@ -44,10 +44,12 @@ package struct APIError: Error, Sendable {
             case .insufficientScope: 403
             case .invalidGrant: isTokenEndpoint ? 400 : 401
             case .temporarilyUnavailable: 503
+            case .tooManyAttempts: 429
             case .serverError: 500
             default: 400
             }
         self.init(status, error.code.rawValue, error.detail, reason: error.reason.rawValue)
+        if let wait = error.retryAfter { headers = [("retry-after", String(max(1, (wait + .milliseconds(999)).wholeSeconds)))] }
         if status == 503 { headers = [("retry-after", "1")] }
         if error.code == .invalidToken { headers = [("www-authenticate", "Bearer realm=\"gatehouse\", error=\"invalid_token\"")] }
         if error.code == .invalidClient { headers = [("www-authenticate", "Basic realm=\"gatehouse\"")] }

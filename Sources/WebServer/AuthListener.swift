@@ -52,6 +52,15 @@ package struct AuthListener: EdgeResponder {
         return .async(bodyLimit: api.bodyMax(request)) { [api] facts, body in .complete(await api.respond(to: facts, body: body)) }
     }
 
+    /// Whether the path is of a page, whatever the method.
+    func isPage(_ request: RequestFacts) -> Bool {
+        switch api.table.match(request) {
+        case .found(let endpoint, _): endpoint.isPage
+        case .methodNotAllowed(_, let isPage): isPage
+        case .notFound: false
+        }
+    }
+
     /// The hot endpoints as rows of the table: for methods that they do not take, for /openapi.json and the route matrix.
     package static func hotRows(_ validate: ValidateEndpoint, _ keyDocument: KeyDocument) -> [Endpoint] {
         [

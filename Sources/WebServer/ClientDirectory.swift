@@ -8,8 +8,14 @@ package final class ClientDirectory: Sendable {
     private let clients = Mutex<[Identifier: Client]>([:])
     private let origins = Mutex<Set<Identifier>>([])
     private let secrets: ClientSecrets
+    private let guesses: ClientGuesses
+    private let trustedProxies: [AddressRange]
 
-    package init(secrets: ClientSecrets) { self.secrets = secrets }
+    package init(secrets: ClientSecrets, guesses: ClientGuesses, trustedProxies: [AddressRange] = []) {
+        self.secrets = secrets
+        self.guesses = guesses
+        self.trustedProxies = trustedProxies
+    }
 
     package func replace(_ clients: [Client]) {
         let byID = Dictionary(clients.map { ($0.id, $0) }) { first, _ in first }
@@ -30,8 +36,31 @@ package final class ClientDirectory: Sendable {
         clients.withLock { $0[id] }.flatMap { $0.uid == uid ? $0 : nil }
     }
 
-    /// Whether these are the credentials of a confidential client in force.
-    package func isProved(_ credentials: BasicCredentials) -> Bool { proved(credentials) != nil }
+    /// The credentials of a confidential client in force that a request brings by HTTP Basic.
+    ///
+    /// - Parameter counts: Whether wrong ones are counted; not where somebody asks again to say what is wrong.
+    /// - Throws: 401, or 429 where guesses came before; then the secret was not looked at.
+    package func credentials(of request: RequestFacts, at now: Instant, counts: Bool = true) throws(APIError) -> BasicCredentials {
+        let refusal = APIError(
+            401, "invalid_client", "Authenticate as a confidential client with HTTP Basic.", reason: "client_required",
+            headers: [("www-authenticate", "Basic realm=\"gatehouse\"")])
+        guard request.headers.count("authorization") == 1, let header = request.headers.single("authorization"),
+            let credentials = BasicCredentials(header: header)
+        else { throw refusal }
+        let id = credentials.clientID
+        let address = ClientAddress.resolve(peer: request.peer, headers: request.headers, trusted: trustedProxies)
+        if let wait = guesses.wait(id, from: address, at: now) {
+            throw APIError(OAuthError(limited: .clientGuessesLimited, for: wait))
+        }
+        guard proved(credentials) != nil else {
+            if counts, let wait = guesses.wrong(id, credentials.secret, from: address, at: now) {
+                throw APIError(OAuthError(limited: .clientGuessesLimited, for: wait))
+            }
+            throw refusal
+        }
+        guesses.right(id, from: address)
+        return credentials
+    }
 
     /// The confidential client in force that these are the credentials of. An unknown one costs the same.
     package func proved(_ credentials: BasicCredentials) -> Client? {

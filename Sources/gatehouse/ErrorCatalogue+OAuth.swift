@@ -8,6 +8,15 @@ extension ErrorCatalogue {
             ("client_disabled", "The client is disabled.", "`gatehouse client enable ID`."),
             ("client_secret_missing", "A confidential client came without its secret.", "Send it by HTTP Basic or as `client_secret`."),
             ("client_secret_wrong", "The secret fits none in force.", "`gatehouse client rotate-secret ID`."),
+            (
+                "client_guesses_limited",
+                "Too many wrong secrets of this client from this address, or of all clients; the one that came was not looked at. 429",
+                "`client_guesses_limited` in the log names both. Wait as long as `Retry-After` says; behind a proxy set `trusted_proxies`."
+            ),
+            (
+                "introspection_limited", "The client was told of as many inactive tokens as it is in a minute. 429",
+                "Find what it asks about; `introspection.inactive_per_minute`."
+            ),
             ("client_credentials_repeated", "More than one way of authentication.", "Use one."),
             ("client_not_first_party", "The client lacks `login` in `grants`.", "Only first-party clients may have it."),
             (
@@ -70,6 +79,10 @@ extension ErrorCatalogue {
             ("challenge_missing", "No `code_challenge`.", "Use PKCE (RFC 7636); every library has it."),
             ("challenge_malformed", "The `code_challenge` is not the base64url of a SHA-256.", "43 characters without padding."),
             ("challenge_method_not_s256", "`code_challenge_method` is missing or `plain`.", "`S256`."),
+            (
+                "pushed_requests_limited", "The client has pushed as many requests as it may in a minute. 429",
+                "`par.per_minute`; a public client is counted by address."
+            ),
             ("prompt_conflicting", "`prompt=none` with another value.", "Send it alone."),
             ("sign_in_needed", "`prompt=none`, and nobody is signed in, or not recently enough.", "Send the person without `prompt=none`."),
             ("consent_needed", "`prompt=none`, and the person has not agreed to this yet.", "Send the person without `prompt=none`."),

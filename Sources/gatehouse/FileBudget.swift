@@ -9,6 +9,9 @@ import HTTPEdge
 struct FileBudget {
     /// What the system allows, once raised as far as it goes.
     let limit: Int
+    private var shares = 5
+
+    init(limit: Int) { self.limit = limit }
 
     /// For the database and its readers, the event loops, the log, and files that are read anew.
     static let reserve = 64
@@ -29,7 +32,14 @@ struct FileBudget {
 
     /// Five equal shares: the connections of `auth`, of `gateway`, and from there to services; half a share each for `admin` and
     /// `control`; and one for all connections that are only told to come back later.
-    private var share: Int { max(1, (limit - FileBudget.reserve) / 5) }
+    private var share: Int { max(1, (limit - FileBudget.reserve) / shares) }
+
+    /// With one public listener more, `auth_mtls`.
+    var withAnotherListener: FileBudget {
+        var budget = self
+        budget.shares += 1
+        return budget
+    }
 
     /// The limits of a public listener.
     var wide: EdgeLimits { limits(connections: share) }

@@ -30,6 +30,8 @@ final class Node: Sendable {
     let followed: SQLStore
     let masterKeys: MasterKeys
     let clientSecrets: ClientSecrets
+    /// Wrong secrets of clients, of all endpoints.
+    let guesses: ClientGuesses
     /// What this node keeps for the proofs that come with access tokens, to the gateway and to its own API.
     let proofDesk: ProofDesk
     let verifier: TokenVerifier
@@ -65,7 +67,9 @@ final class Node: Sendable {
     static let leeway = Duration.seconds(60)
 
     /// The keys of every target, beside those of the server itself.
-    static let moreKeys = FirstPartyTokens.settings + SigningKeys.settings + Outbound.settings + RegistrationPolicy.settings
+    static let moreKeys =
+        FirstPartyTokens.settings + SigningKeys.settings + Outbound.settings + RegistrationPolicy.settings
+        + IntrospectionEndpoint.settings + PushedRequestEndpoint.settings
 
     /// Opens the store and reads what must be there before the first request. Nothing is left open when it throws.
     ///
@@ -189,7 +193,10 @@ final class Node: Sendable {
         }
         hashing = try Node.hashing(settings, environment)
         accounts = AccountService(store: store, hashing: hashing)
-        let snapshots = ResourceSnapshots(clients: ClientDirectory(secrets: clientSecrets), events: events, log: log)
+        guesses = ClientGuesses(
+            freeAttempts: settings.lockout.freeAttempts, delay: settings.lockout.delay, delayMax: settings.lockout.delayMax, log: log)
+        let directory = ClientDirectory(secrets: clientSecrets, guesses: guesses, trustedProxies: settings.trustedProxies)
+        let snapshots = ResourceSnapshots(clients: directory, events: events, log: log)
         self.snapshots = snapshots
         later.value = snapshots
         let clientKeys = ClientKeys(calls: calls, environment: environment, log: log)
@@ -208,9 +215,12 @@ final class Node: Sendable {
                 issuer: issuerID,
                 catalogue: { [store] (version) throws(StoreError) in try await snapshots.catalogue(atLeast: version, from: store) }
             ))
+        let mutualTLSOrigin = settings.mutualTLSOrigin.map { Identifier($0.text) }
         let clients = ClientAuthentication(
             store: store, secrets: clientSecrets,
-            assertions: ClientAssertions(keys: clientKeys, store: store, issuer: issuerID, secrets: clientSecrets),
+            assertions: ClientAssertions(
+                keys: clientKeys, store: store, issuer: issuerID, secrets: clientSecrets, mutualTLSOrigin: mutualTLSOrigin),
+            guesses: guesses,
             held: { [clients = snapshots.clients] in clients.client($0) })
         firstParty = FirstPartyTokens(store: store, clients: clients, refreshTokens: refreshTokens)
         let policy = try RegistrationPolicy(settings.resolved)
@@ -222,7 +232,11 @@ final class Node: Sendable {
             OAuthServer.Parts(
                 store: store, clients: clients, tokens: refreshTokens, masterKeys: masterKeys, verifier: verifier,
                 nonces: proofDesk.nonces, environment: environment, registration: registration,
-                documents: ClientDocuments(policy: policy, calls: calls, environment: environment, log: log)))
+                documents: ClientDocuments(policy: policy, calls: calls, environment: environment, log: log),
+                perMinute: (
+                    inactive: try settings.resolved.integer("introspection.inactive_per_minute"),
+                    pushed: try settings.resolved.integer("par.per_minute")
+                ), mutualTLSOrigin: mutualTLSOrigin))
         logouts = oauth.logoutDelivery(through: outbound, log: log)
         resources = ResourceLoader(settings: settings, store: store, hashing: hashing, secrets: clientSecrets, environment: environment)
         let lockout = LockoutPolicy(

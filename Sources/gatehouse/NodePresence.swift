@@ -14,7 +14,7 @@ final class NodePresence: Sendable {
     /// What a node's clock may stand off, and a report take, beyond the time that it answers without the store.
     private static let lifetimeMargin = Duration.seconds(10)
     /// Settings that mean something else to tokens and sign-ins when they differ between nodes.
-    private static let shared = ["issuer", "tokens.", "keys.", "revocations.", "lockout.", "validate."]
+    private static let shared = ["issuer", "mtls_url", "tokens.", "keys.", "revocations.", "lockout.", "validate."]
 
     private struct State: Sendable {
         var clockAhead = Duration.zero

@@ -51,12 +51,14 @@ final class Server: Sendable {
     /// What the listeners of a node with a database answer with: until there is a node, that there is none.
     private struct Fronts: Sendable {
         let auth: LateResponder
+        let authMTLS: LateResponder
         let gateway: LateResponder
         let admin: LateResponder
         let control: LateResponder
 
         init(_ start: ColdStart) {
             auth = LateResponder(first: start.listener())
+            authMTLS = LateResponder(first: start.listener())
             gateway = LateResponder(first: start.listener())
             admin = LateResponder(first: start.listener(pages: true))
             control = LateResponder(first: start.listener(pages: true))
@@ -69,6 +71,7 @@ final class Server: Sendable {
                 do { proxy = try shells.gateway(group) } catch { throw StartFailure("\(error)") }
             }
             auth.install(shells.auth)
+            authMTLS.install(shells.authMTLS)
             if let proxy { gateway.install(proxy) }
             admin.install(shells.admin)
             control.install(shells.control)
@@ -88,7 +91,9 @@ final class Server: Sendable {
         let (parts, fronts) = (start.parts, Fronts(start))
         let behind = try node.map { (node) throws(StartFailure) in try fronts.install(node, group) } ?? Behind()
         let listeners = parts.settings.listeners
+        let files = listeners.authMTLS == nil ? files : files.withAnotherListener
         var plan: [Plan] = [("auth", listeners.auth, fronts.auth, files.wide)]
+        if let programs = listeners.authMTLS { plan.append(("auth_mtls", programs, fronts.authMTLS, files.wide)) }
         if parts.settings.roles.contains(.gateway) { plan.append(("gateway", listeners.gateway, fronts.gateway, files.wide)) }
         plan.append(("admin", listeners.admin, fronts.admin, files.narrow))
         var servers = try await open(plan, parts, group)

@@ -14,6 +14,8 @@ import WebServer
 /// The responders of the listeners, made from one node.
 struct Shells {
     let auth: AuthListener
+    /// The same without pages, where certificates are asked for.
+    let authMTLS: ProgramListener
     let admin: AdminListener
     let control: AdminListener
     /// The rows of the API, and of the admin API unguarded: what the matrices of the tests walk.
@@ -41,7 +43,9 @@ struct Shells {
         let keyDocument = KeyDocument(keys: node.keys, maxAge: node.settings.keys.jwksMaxAge)
         let metadata = MetadataDocument(server: node.oauth) { [snapshots = node.snapshots] in snapshots.version }
         let introspected = metrics.counter("gatehouse_requests_total", ["POST /introspect", "200", ""])
-        let introspection = HotIntrospection(endpoint: node.oauth.introspection, environment: environment) { introspected?.add() }
+        let introspection = HotIntrospection(
+            endpoint: node.oauth.introspection, trustedProxies: node.settings.trustedProxies, environment: environment
+        ) { introspected?.add() }
         let sessions = SessionEndpoints(store: node.store, tokens: node.firstParty, own: own)
         let consents = ConsentEndpoints(store: node.store, clients: node.clients, own: own)
         let api = API(
@@ -58,6 +62,7 @@ struct Shells {
         auth = AuthListener(
             validate: validate, keyDocument: keyDocument, metadata: metadata, introspection: introspection, events: events,
             forwardAuth: { forwardAuth.respond(to: $0) }, api: api)
+        authMTLS = ProgramListener(auth, environment: environment)
         let endpoints = AdminEndpoints(
             store: node.store, accounts: node.accounts, keys: node.keys, clientSecrets: node.clientSecrets,
             registrationTokens: node.oauth.registration.initialTokens, verifier: node.verifier, environment: environment,
@@ -89,6 +94,9 @@ struct Shells {
         let issuer = node.settings.issuer
         return OwnProofs(desk: node.proofDesk) { request in
             let facts = request.facts
+            if let origin = node.settings.mutualTLSOrigin, !isAdmin, facts.headers.single("host").map({ origin.isNamed($0) }) == true {
+                return DPoPTarget(url: origin.text + String(decoding: facts.path, as: UTF8.self))
+            }
             guard isAdmin || (issuer.isLoopback && facts.peer.isLoopback) else {
                 return DPoPTarget(url: issuer.text + String(decoding: facts.path, as: UTF8.self))
             }
@@ -109,6 +117,9 @@ struct Shells {
             "gatehouse_requests_total", "Requests of the API, by endpoint, status and reason.", labels: ["endpoint", "status", "reason"])
         metrics.declare("gatehouse_validations_total", "Tokens validated, by outcome.", labels: ["outcome"])
         DataPlane.declare(metrics, node.verifier, node.proofDesk, node.environment)
+        metrics.gauge(
+            "gatehouse_client_guesses_uncounted", "Wrong secrets of clients that were not counted, because their tables were full."
+        ) { node.guesses.uncounted }
         metrics.gauge("gatehouse_event_readers", "Readers of the event stream of revocations.") { Int64(node.events.readerCount) }
         metrics.gauge("gatehouse_password_hashes_waiting", "Password hashes that wait for a thread.") { Int64(node.hashing.queued) }
     }

@@ -9,6 +9,7 @@ final class Program: @unchecked Sendable {
     private let process = Process()
     private let readyEvent: String
     private(set) var authPort = 0
+    private(set) var authMTLSPort = 0
     private(set) var adminPort = 0
     private(set) var gatewayPort = 0
 
@@ -119,6 +120,7 @@ final class Program: @unchecked Sendable {
                 let port = event["address"]?.string?.split(separator: ":").last.flatMap { Int($0) } ?? 0
                 switch event["listener"]?.string {
                 case "auth": authPort = port
+                case "auth_mtls": authMTLSPort = port
                 case "admin": adminPort = port
                 case "gateway": gatewayPort = port
                 default: break

@@ -20,8 +20,9 @@ struct MutationTests {
             case "control_plane.client_secret": "env:K"
             case "trusted_proxies": "[10.0.0.0/8]"
             case "validate.require_client": "true"
-            case "listen.auth.tls.client_certificates", "listen.gateway.tls.client_certificates", "listen.admin.tls.client_certificates":
-                "verified"
+            case "listen.auth_mtls": "127.0.0.1:8444"
+            case "mtls_url": "https://mtls.test"
+            case let name where name.hasSuffix(".tls.client_certificates"): "verified"
             case "passwords.threads": "2"
             default: key.defaultText ?? "/etc/x.pem"
             }

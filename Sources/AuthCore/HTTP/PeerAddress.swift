@@ -44,7 +44,10 @@ public struct PeerAddress: Hashable, Sendable, CustomStringConvertible {
     public var isLoopback: Bool { v4.map { $0 >> 24 == 127 } ?? (high == 0 && low == 1) }
 
     /// What throttling counts by: the address for IPv4, the /64 for IPv6, because one host may own that many.
-    public var throttleKey: String { v4 == nil ? PeerAddress(high: high, low: 0).description + "/64" : description }
+    public var throttleKey: String { v4 == nil ? throttled.description + "/64" : description }
+
+    /// The same as an address: of IPv6 the first of its /64.
+    public var throttled: PeerAddress { v4 == nil ? PeerAddress(high: high, low: 0) : self }
 
     public var description: String {
         if let v4 { return "\(v4 >> 24).\(v4 >> 16 & 255).\(v4 >> 8 & 255).\(v4 & 255)" }

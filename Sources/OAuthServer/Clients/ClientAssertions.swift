@@ -11,9 +11,13 @@ package struct ClientAssertions: Sendable {
     private let keys: ClientKeys
     private let store: any SpentStore
     private let issuer: Identifier
+    private let mutualTLSOrigin: Identifier?
     private let secrets: ClientSecrets
 
-    package init(keys: ClientKeys, store: any SpentStore, issuer: Identifier, secrets: ClientSecrets) {
+    package init(
+        keys: ClientKeys, store: any SpentStore, issuer: Identifier, secrets: ClientSecrets, mutualTLSOrigin: Identifier? = nil
+    ) {
+        self.mutualTLSOrigin = mutualTLSOrigin
         self.secrets = secrets
         self.keys = keys
         self.store = store
@@ -38,7 +42,7 @@ package struct ClientAssertions: Sendable {
             assertion =
                 usesSecret
                 ? try verify(token, bySecretOf: client, rules, at: now) : try await keys.verify(token, of: client, by: rules, at: now)
-        } catch { throw ClientAssertions.refusal(error) }
+        } catch { throw ClientAssertions.refusal(error, isGuess: client.definition.metadata.authenticationMethod == .secretJWT) }
         guard let id = assertion.id, let expiresAt = assertion.expiresAt else { throw ClientAssertions.refusal(.refused(.malformed)) }
         let spent = Identifier("assertion \(client.uid) \(Base64URL.encode(TokenHash(of: id.utf8).bytes))")
         let isNew: Bool
@@ -89,10 +93,17 @@ package struct ClientAssertions: Sendable {
     /// The issuer; before RFC 7523bis many clients named the endpoint, which FAPI forbids.
     private func audience(_ policy: ClientPolicy, path: String) -> JWTAssertionRules.Audience {
         if policy.wantsStrictAudience { return .only(issuer) }
-        return .contains([issuer, Identifier(issuer.text + ServerMetadata.Path.token), Identifier(issuer.text + path)])
+        return .contains(
+            [issuer]
+                + [issuer, mutualTLSOrigin].compactMap(\.self).flatMap { origin in
+                    [Identifier(origin.text + ServerMetadata.Path.token), Identifier(origin.text + path)]
+                })
     }
 
-    private static func refusal(_ failure: ClientKeysFailure) -> OAuthError {
-        OAuthError(.invalidClient, .assertionInvalid, "The client assertion is not good: \(failure.text).")
+    /// - Parameter isGuess: Whether a wrong signature is a wrong secret.
+    private static func refusal(_ failure: ClientKeysFailure, isGuess: Bool = false) -> OAuthError {
+        var reason = OAuthError.Reason.assertionInvalid
+        if isGuess, case .refused(.badSignature) = failure { reason = .clientSecretWrong }
+        return OAuthError(.invalidClient, reason, "The client assertion is not good: \(failure.text).")
     }
 }

@@ -17,6 +17,7 @@ package struct ClientAuthentication: Sendable {
     private let store: any ClientStore
     private let secrets: ClientSecrets
     private let assertions: ClientAssertions
+    private let guesses: ClientGuesses
     /// Nothing: the store alone. What a token request names is never fetched (CVE-2026-4874).
     private var source: (any ClientSource)?
 
@@ -29,13 +30,14 @@ package struct ClientAuthentication: Sendable {
 
     /// - Parameter held: The clients that this node has in memory; nothing for one that it does not know.
     package init(
-        store: any ClientStore, secrets: ClientSecrets, assertions: ClientAssertions,
+        store: any ClientStore, secrets: ClientSecrets, assertions: ClientAssertions, guesses: ClientGuesses,
         held: @escaping @Sendable (Identifier) -> Client? = { _ in nil }
     ) {
         self.held = held
         self.store = store
         self.secrets = secrets
         self.assertions = assertions
+        self.guesses = guesses
     }
 
     /// The same, for clients that are found elsewhere too.
@@ -77,7 +79,10 @@ package struct ClientAuthentication: Sendable {
         let (client, method): (Client, ClientAuthenticationKind)
         switch presented {
         case .secret(let id, let secret, let way):
-            guard let known = held(id), !known.definition.isPublic, secrets.matches(secret, known.secretHashes) else { return nil }
+            guard guesses.wait(id, from: request.address, at: request.now) == nil, let known = held(id), !known.definition.isPublic,
+                secrets.matches(secret, known.secretHashes)
+            else { return nil }
+            guesses.right(id, from: request.address)
             (client, method) = (known, way)
         case .named(let id):
             guard let known = held(id ?? Client.builtInID), known.definition.isPublic else { return nil }
@@ -91,46 +96,47 @@ package struct ClientAuthentication: Sendable {
     package func authenticate(_ request: OAuthRequest) async throws(OAuthError) -> Proved {
         if let proved = quick(request) { return proved }
         return try await authenticate(
-            PresentedClient(request), (path: request.path, certificate: request.certificate, now: request.now))
+            PresentedClient(request), from: (request.address, request.now), (path: request.path, certificate: request.certificate))
     }
 
     private static let refusal = "The client is unknown, or did not prove who it is."
 
-    /// - Parameter facts: What else is known of the request; nothing where only secrets are taken.
-    /// - Throws: `invalid_client` for an unknown, disabled or unproved one; the client is not told which.
+    /// What is known of a request besides its credentials.
+    package typealias Facts = (path: String, certificate: ClientCertificate?)
+
+    /// - Parameters:
+    ///   - place: The client's address, and the time.
+    ///   - facts: What else is known; nothing where only secrets are taken.
+    /// - Throws: `invalid_client` for an unknown, disabled or unproved one; the client is not told which. `too_many_attempts` where guesses
+    ///   came before; then the secret was not looked at.
     package func authenticate(
-        _ presented: PresentedClient, _ facts: (path: String, certificate: ClientCertificate?, now: Instant)? = nil
+        _ presented: PresentedClient, from place: (address: PeerAddress, now: Instant), _ facts: Facts? = nil
     ) async throws(OAuthError) -> Proved {
         let id: Identifier
         switch presented {
         case .named(let name): id = name ?? Client.builtInID
         case .secret(let name, _, _), .assertion(let name, _): id = name
         }
+        let guess = Guess(presented, id, place.address, place.now)
+        try refuse(guess)
         let found: Client?
-        if let source, let facts {
-            found = try await source.client(id, keeps: false, at: facts.now)
+        if let source, facts != nil {
+            found = try await source.client(id, keeps: false, at: place.now)
         } else {
             do { found = try await store.client(id) } catch { throw OAuthError(storeError: error) }
         }
+        // Others may have guessed meanwhile.
+        try refuse(guess)
         let (client, method): (Client, ClientAuthenticationKind)
-        switch presented {
-        case .secret(_, let secret, let way):
-            // An unknown client costs the same HMAC as a known one (CA-13).
-            let matches = secrets.matches(secret, found?.secretHashes ?? [[UInt8](repeating: 0, count: 32)])
-            (client, method) = (try known(found), way)
-            guard matches, !client.definition.isPublic else {
-                throw OAuthError(.invalidClient, .clientSecretWrong, ClientAuthentication.refusal)
+        do throws(OAuthError) { (client, method) = try await proved(presented, found, facts, at: place.now) } catch {
+            if let guess, ClientAuthentication.isWrongSecret(error.reason, found),
+                let wait = guesses.wrong(guess.client, guess.secret, from: guess.address, at: guess.now)
+            {
+                throw OAuthError(limited: .clientGuessesLimited, for: wait)
             }
-        case .assertion(_, let token):
-            client = try known(found)
-            method = client.definition.metadata.authenticationMethod == .secretJWT ? .secretJWT : .privateKeyJWT
-            guard let facts else { throw OAuthError(.invalidClient, .authenticationMethodNotAllowed, ClientAuthentication.refusal) }
-            if client.isDisabled { throw OAuthError(.invalidClient, .clientDisabled, ClientAuthentication.refusal) }
-            try await assertions.verify(token, of: client, path: facts.path, at: facts.now)
-        case .named:
-            client = try known(found)
-            method = try named(client, facts)
+            throw error
         }
+        if let guess { guesses.right(guess.client, from: guess.address) }
         if client.isDisabled { throw OAuthError(.invalidClient, .clientDisabled, ClientAuthentication.refusal) }
         // After the proof: whoever does not have it learns nothing of how it should have been sent.
         guard client.policy.allows(method) else {
@@ -140,6 +146,62 @@ package struct ClientAuthentication: Sendable {
         return Proved(client: client, method: method)
     }
 
+    /// A secret, or what was signed with one, that may be a guess.
+    private struct Guess {
+        let client: Identifier
+        let secret: Secret<String>?
+        let address: PeerAddress
+        let now: Instant
+
+        init?(_ presented: PresentedClient, _ client: Identifier, _ address: PeerAddress, _ now: Instant) {
+            switch presented {
+            case .secret(_, let secret, _): self.secret = secret
+            case .assertion(_, let token) where token.isMAC: secret = nil
+            case .assertion, .named: return nil
+            }
+            (self.client, self.address, self.now) = (client, address, now)
+        }
+    }
+
+    private func refuse(_ guess: Guess?) throws(OAuthError) {
+        guard let guess, let wait = guesses.wait(guess.client, from: guess.address, at: guess.now) else { return }
+        throw OAuthError(limited: .clientGuessesLimited, for: wait)
+    }
+
+    /// Whether what was sent is counted: all that did not fit, so that an unknown client and one of another method look like one with a
+    /// secret. A MAC by the right secret that is refused for its times is none.
+    private static func isWrongSecret(_ reason: OAuthError.Reason, _ client: Client?) -> Bool {
+        switch reason {
+        case .clientUnknown, .clientSecretWrong: true
+        case .assertionInvalid: client?.definition.metadata.authenticationMethod != .secretJWT
+        default: false
+        }
+    }
+
+    private func proved(
+        _ presented: PresentedClient, _ found: Client?, _ facts: Facts?, at now: Instant
+    ) async throws(OAuthError) -> (Client, ClientAuthenticationKind) {
+        switch presented {
+        case .secret(_, let secret, let way):
+            // An unknown client costs the same HMAC as a known one (CA-13).
+            let matches = secrets.matches(secret, found?.secretHashes ?? [[UInt8](repeating: 0, count: 32)])
+            let client = try known(found)
+            guard matches, !client.definition.isPublic else {
+                throw OAuthError(.invalidClient, .clientSecretWrong, ClientAuthentication.refusal)
+            }
+            return (client, way)
+        case .assertion(_, let token):
+            let client = try known(found)
+            guard let facts else { throw OAuthError(.invalidClient, .authenticationMethodNotAllowed, ClientAuthentication.refusal) }
+            if client.isDisabled { throw OAuthError(.invalidClient, .clientDisabled, ClientAuthentication.refusal) }
+            try await assertions.verify(token, of: client, path: facts.path, at: now)
+            return (client, client.definition.metadata.authenticationMethod == .secretJWT ? .secretJWT : .privateKeyJWT)
+        case .named:
+            let client = try known(found)
+            return (client, try named(client, facts, at: now))
+        }
+    }
+
     private func known(_ client: Client?) throws(OAuthError) -> Client {
         guard let client else { throw OAuthError(.invalidClient, .clientUnknown, ClientAuthentication.refusal) }
         return client
@@ -147,7 +209,7 @@ package struct ClientAuthentication: Sendable {
 
     /// One that sends no credentials: public, or proved by the connection that it came over (RFC 8705 §2).
     private func named(
-        _ client: Client, _ facts: (path: String, certificate: ClientCertificate?, now: Instant)?
+        _ client: Client, _ facts: Facts?, at now: Instant
     ) throws(OAuthError) -> ClientAuthenticationKind {
         if client.definition.isPublic { return .none }
         guard let method = client.definition.metadata.authenticationMethod, [.tls, .selfSignedTLS].contains(method) else {
@@ -156,7 +218,7 @@ package struct ClientAuthentication: Sendable {
         guard let facts, let certificate = facts.certificate else {
             throw OAuthError(.invalidClient, .certificateMissing, ClientAuthentication.refusal)
         }
-        guard client.isProved(by: certificate, method, at: facts.now) else {
+        guard client.isProved(by: certificate, method, at: now) else {
             throw OAuthError(.invalidClient, .certificateMismatch, ClientAuthentication.refusal)
         }
         return method

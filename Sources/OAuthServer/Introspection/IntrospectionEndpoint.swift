@@ -3,13 +3,30 @@ package import Store
 package import TokenVerification
 
 /// Token introspection (RFC 7662). A caller learns only of tokens that are its own or meant for a resource that it serves.
+///
+/// What says `active: false` is counted for each caller, in memory (§4, against scanning): past the limit everything is refused without being
+/// looked at, or the refusal would say what the answer did not. Counting takes a lock that few share, and only for these answers; all
+/// others cost an atomic read.
 package struct IntrospectionEndpoint: Sendable {
+    package static let settings = [
+        SettingKey(
+            "introspection.inactive_per_minute", .integer(1...10_000_000), default: "60000",
+            "Answers `active: false` that one client gets from one node in a minute; past it, everything that it asks is 429 until the "
+                + "minute is over. Whoever can make a service ask for tokens that are none can bring it there, so keep it far above its load."
+        )
+    ]
+
     private let clients: ClientAuthentication
     private let verifier: TokenVerifier
     private let tokens: RefreshTokens
     private let environment: Environment
+    private let inactiveAnswers: MemoryThrottle
 
-    package init(clients: ClientAuthentication, verifier: TokenVerifier, tokens: RefreshTokens, environment: Environment) {
+    /// - Parameter inactivePerMinute: `introspection.inactive_per_minute`.
+    package init(
+        clients: ClientAuthentication, verifier: TokenVerifier, tokens: RefreshTokens, inactivePerMinute: Int64, environment: Environment
+    ) {
+        inactiveAnswers = MemoryThrottle(.perMinute(inactivePerMinute))
         self.clients = clients
         self.verifier = verifier
         self.tokens = tokens
@@ -25,11 +42,26 @@ package struct IntrospectionEndpoint: Sendable {
     /// The answer about an access token for a client in memory, without waiting; nothing when the store must be asked.
     package func quick(_ request: OAuthRequest) -> Answer? {
         guard let caller = clients.quick(request), caller.isProved, let text = request.parameters["token"], text.utf8.count <= 16_384,
-            !text.utf8.starts(with: "ghr_".utf8),
+            !text.utf8.starts(with: "ghr_".utf8), inactiveAnswers.wait(MemoryThrottle.Key(caller.client.uid), at: request.now) == nil,
             // What is not known yet is asked for by the other way.
             let members = try? accessToken(Secret(text), caller.client)
         else { return nil }
-        return Answer(caller: caller.client, members: members)
+        return counted(members, to: caller.client, at: request.now)
+    }
+
+    /// - Returns: Nothing when the caller has got as many answers of this kind as it gets.
+    private func counted(_ members: JSONObject, to caller: Client, at now: Instant) -> Answer? {
+        if members["active"]?.bool == false,
+            case .limited = inactiveAnswers.failed(MemoryThrottle.Key(caller.uid), at: now)
+        {
+            return nil
+        }
+        return Answer(caller: caller, members: members)
+    }
+
+    private func refuse(_ caller: Client, at now: Instant) throws(OAuthError) {
+        guard let wait = inactiveAnswers.wait(MemoryThrottle.Key(caller.uid), at: now) else { return }
+        throw OAuthError(limited: .introspectionLimited, for: wait)
     }
 
     package func respond(to request: OAuthRequest) async throws(OAuthError) -> Answer {
@@ -37,6 +69,7 @@ package struct IntrospectionEndpoint: Sendable {
         guard caller.isProved else {
             throw OAuthError(.invalidClient, .clientSecretMissing, "Only a client that proves itself may ask (RFC 7662 §2.1).")
         }
+        try refuse(caller.client, at: request.now)
         let token = Secret(try request.parameters.required("token", bytesMax: 16_384))
         let members: JSONObject
         if token.exposed.hasPrefix("ghr_") {
@@ -44,7 +77,10 @@ package struct IntrospectionEndpoint: Sendable {
         } else {
             members = try accessToken(token, caller.client)
         }
-        return Answer(caller: caller.client, members: members)
+        guard let answer = counted(members, to: caller.client, at: request.now) else {
+            throw OAuthError(limited: .introspectionLimited, for: .seconds(60))
+        }
+        return answer
     }
 
     private static let inactive = JSONObject([("active", .bool(false))])

@@ -23,7 +23,10 @@ package struct ServerMetadata: Sendable {
     /// Members that a feature adds when it is there.
     package private(set) var members: JSONObject
 
+    private let issuer: Identifier
+
     package init(issuer: Identifier) {
+        self.issuer = issuer
         members = JSONObject([("issuer", .string(issuer.text))])
         for (name, path) in [
             ("authorization_endpoint", Path.authorize), ("token_endpoint", Path.token), ("jwks_uri", Path.keys),
@@ -33,6 +36,20 @@ package struct ServerMetadata: Sendable {
             members[name] = .string(issuer.text + path)
         }
         members["authorization_response_iss_parameter_supported"] = .bool(true)
+    }
+
+    /// The endpoints that a client shows its certificate to, under the origin where it is asked for one (RFC 8705 §5): those of them that
+    /// are there. None that a browser is sent to.
+    package mutating func aliases(at origin: Identifier) {
+        var aliases = JSONObject()
+        for name in [
+            "token_endpoint", "pushed_authorization_request_endpoint", "introspection_endpoint", "revocation_endpoint",
+            "device_authorization_endpoint", "userinfo_endpoint",
+        ] {
+            guard let address = members[name]?.string else { continue }
+            aliases[name] = .string(origin.text + String(decoding: address.utf8.dropFirst(issuer.utf8Count), as: UTF8.self))
+        }
+        members["mtls_endpoint_aliases"] = .object(aliases)
     }
 
     package mutating func list(_ name: String, _ values: some Sequence<String>) {

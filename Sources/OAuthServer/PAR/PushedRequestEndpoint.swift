@@ -3,6 +3,14 @@ package import Store
 
 /// Pushed authorization requests (RFC 9126).
 package struct PushedRequestEndpoint: Sendable {
+    package static let settings = [
+        SettingKey(
+            "par.per_minute", .integer(10...1_000_000), default: "6000",
+            "Authorization requests that one client may push to one node in a minute; more are answered 429 (RFC 9126 §2.3). A public client, "
+                + "whose name everybody can use, is counted by address, and there it is a tenth."
+        )
+    ]
+
     package struct Pushed: Sendable {
         package let requestURI: String
         package let expiresIn: Duration
@@ -17,11 +25,18 @@ package struct PushedRequestEndpoint: Sendable {
     private let sender: SenderConstraint
     private let store: any ParkedStore
     private let environment: Environment
+    /// By clients that prove themselves.
+    private let pushed: MemoryThrottle
+    /// By public ones.
+    private let pushedInPublic: MemoryThrottle
 
+    /// - Parameter perMinute: `par.per_minute`.
     package init(
         clients: ClientAuthentication, requests: AuthorizeRequests, sender: SenderConstraint, store: any ParkedStore,
-        environment: Environment
+        perMinute: Int64, environment: Environment
     ) {
+        pushed = MemoryThrottle(.perMinute(perMinute))
+        pushedInPublic = MemoryThrottle(.perMinute(max(1, perMinute / 10)))
         self.clients = clients
         self.requests = requests
         self.sender = sender
@@ -33,7 +48,9 @@ package struct PushedRequestEndpoint: Sendable {
     private static let credentials: [String] = ["client_secret", "client_assertion", "client_assertion_type"]
 
     package func respond(to request: OAuthRequest) async throws(OAuthError) -> Pushed {
-        let client = try await clients.authenticate(request).client
+        let proved = try await clients.authenticate(request)
+        let client = proved.client
+        try count(proved, request)
         guard request.parameters["request_uri"] == nil else {
             throw OAuthError(.invalidRequest, .parameterInvalid, "A pushed request has no request_uri (RFC 9126 §2.1).")
         }
@@ -54,6 +71,16 @@ package struct PushedRequestEndpoint: Sendable {
             expiresAt: request.now + PushedRequestEndpoint.lifetime)
         do { _ = try await store.park([record], at: request.now) } catch { throw OAuthError(storeError: error) }
         return Pushed(requestURI: PushedRequestEndpoint.prefix + id.text, expiresIn: PushedRequestEndpoint.lifetime)
+    }
+
+    /// A request is a row for five minutes, whatever comes of it.
+    private func count(_ client: ClientAuthentication.Proved, _ request: OAuthRequest) throws(OAuthError) {
+        let uid = client.client.uid
+        let outcome =
+            client.isProved
+            ? pushed.failed(MemoryThrottle.Key(uid), at: request.now)
+            : pushedInPublic.failed(MemoryThrottle.Key(uid, from: request.address), at: request.now)
+        if case .limited(let wait) = outcome { throw OAuthError(limited: .pushedRequestsLimited, for: wait) }
     }
 
     /// A proof that is sent with the request binds its code as `dpop_jkt` does (RFC 9449 §10.1); both must name one key.

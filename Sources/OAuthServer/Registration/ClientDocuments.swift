@@ -119,8 +119,14 @@ package struct KnownClients: ClientSource {
     private let store: any Stores
     private let documents: ClientDocuments
     private let policy: RegistrationPolicy
+    private let changed: @Sendable () async throws(StoreError) -> Void
 
-    package init(store: any Stores, documents: ClientDocuments, policy: RegistrationPolicy) {
+    /// - Parameter changed: As `ClientRegistration`'s.
+    package init(
+        store: any Stores, documents: ClientDocuments, policy: RegistrationPolicy,
+        changed: @escaping @Sendable () async throws(StoreError) -> Void
+    ) {
+        self.changed = changed
         self.store = store
         self.documents = documents
         self.policy = policy
@@ -144,7 +150,10 @@ package struct KnownClients: ClientSource {
                 definition, secretHash: nil, tokenHash: [], within: policy.bounds(at: now), at: now,
                 event: KnownClients.event(id, "document", now))
             switch outcome {
-            case .registered(let client): return client
+            case .registered(let client):
+                // Its page fetches tokens from its own origin next.
+                try await changed()
+                return client
             case .taken: return try await store.client(id)
             case .full: throw OAuthError(.temporarilyUnavailable, .registrationFull, "There are as many applications as there may be.")
             }
@@ -157,6 +166,7 @@ package struct KnownClients: ClientSource {
     private func refresh(_ stored: Client, _ definition: ClientDefinition, at now: Instant) async throws -> Client? {
         _ = try await store.changeRegistration(
             definition, uid: stored.uid, tokenHash: [], event: KnownClients.event(stored.id, "document changed", now))
+        try await changed()
         return try await store.client(stored.id)
     }
 

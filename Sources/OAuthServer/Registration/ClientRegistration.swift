@@ -30,8 +30,8 @@ package struct ClientRegistration: Sendable {
     private let sectors: SectorDocuments
     private let issuer: Identifier
     private let environment: Environment
-    /// Called after a client has changed, before the answer.
-    private let changed: @Sendable () async throws(StoreError) -> Void
+    /// Called after a client has changed, before the answer: from then on this node knows it, and the origins of its pages (CORS).
+    let changed: @Sendable () async throws(StoreError) -> Void
 
     package init(
         policy: RegistrationPolicy, store: any Stores, secrets: ClientSecrets, sectors: SectorDocuments, issuer: Identifier,

@@ -46,8 +46,10 @@ package struct FirstPartyTokens: Sendable {
     }
 
     /// The client of a first-party endpoint: it exists, is what it says, and holds `login`.
-    package func firstPartyClient(_ presented: PresentedClient) async throws(OAuthError) -> ClientAuthentication.Proved {
-        let proved = try await clients.authenticate(presented)
+    package func firstPartyClient(
+        _ presented: PresentedClient, from address: PeerAddress, at now: Instant
+    ) async throws(OAuthError) -> ClientAuthentication.Proved {
+        let proved = try await clients.authenticate(presented, from: (address, now))
         guard proved.client.definition.grants.contains(.login) else {
             throw OAuthError(.unauthorizedClient, .clientNotFirstParty, "This client is not allowed to sign people in here.")
         }

@@ -4,12 +4,13 @@ package import TokenVerification
 
 /// Finds out which key the sender of a request proves, so that its tokens are bound to it (RFC 9449 §5, RFC 8705 §3).
 package struct SenderConstraint: Sendable {
-    private let issuer: Identifier
+    private let origins: [Identifier]
     private let store: any SpentStore
     private let nonces: DPoPNonces
 
-    package init(issuer: Identifier, store: any SpentStore, nonces: DPoPNonces) {
-        self.issuer = issuer
+    /// - Parameter origins: What a proof may name in front of the path: the issuer, and where its endpoints have another name.
+    package init(origins: [Identifier], store: any SpentStore, nonces: DPoPNonces) {
+        self.origins = origins
         self.store = store
         self.nonces = nonces
     }
@@ -34,21 +35,30 @@ package struct SenderConstraint: Sendable {
         return nil
     }
 
+    private func read(_ field: [UInt8], _ method: String, _ targets: [DPoPTarget], at now: Instant) throws(DPoPProofError) -> DPoPProof {
+        let nonces = nonces
+        var failure = DPoPProofError.wrongTarget
+        for target in targets {
+            let wanted = DPoPRequest(method: method, target: target) { nonces.isGood($0, at: now) }
+            do throws(DPoPProofError) {
+                return try field.withUnsafeBufferPointer { (bytes) throws(DPoPProofError) in try DPoPProof(bytes, for: wanted, at: now) }
+            } catch {
+                failure = error
+                if error != .wrongTarget { break }
+            }
+        }
+        throw failure
+    }
+
     private func proofKey(_ request: OAuthRequest) async throws(OAuthError) -> Confirmation {
         guard request.proofs.count == 1 else {
             throw OAuthError(.invalidDPoPProof, .senderProofInvalid, "There is more than one DPoP header (RFC 9449 §4.3).")
         }
-        guard let target = DPoPTarget(url: issuer.text + request.path) else {
-            throw OAuthError(.invalidDPoPProof, .senderProofInvalid, "No proof fits this address.")
-        }
-        let (nonces, now) = (nonces, request.now)
-        let wanted = DPoPRequest(method: request.method, target: target) { nonces.isGood($0, at: now) }
+        let targets = origins.compactMap { DPoPTarget(url: $0.text + request.path) }
+        guard !targets.isEmpty else { throw OAuthError(.invalidDPoPProof, .senderProofInvalid, "No proof fits this address.") }
+        let now = request.now
         let proof: DPoPProof
-        do {
-            proof = try request.proofs[0].withUnsafeBufferPointer { (bytes) throws(DPoPProofError) in
-                try DPoPProof(bytes, for: wanted, at: now)
-            }
-        } catch {
+        do throws(DPoPProofError) { proof = try read(request.proofs[0], request.method, targets, at: now) } catch {
             if error.asksForNonce {
                 throw OAuthError(.useDPoPNonce, .senderNonceNeeded, "Make a proof with the nonce in the DPoP-Nonce header (RFC 9449 §8).")
             }

@@ -1,7 +1,7 @@
 package import AuthCore
 package import Store
 package import TokenKeys
-internal import TokenVerification
+package import TokenVerification
 
 /// What a client gets (RFC 6749 §5.1).
 package struct IssuedTokens: Sendable {
@@ -34,6 +34,8 @@ package struct TokenSubject: Sendable {
     package var subjectID: Identifier?
     /// Who acts for the subject (RFC 8693 §4.1).
     package var actor: JSONObject?
+    /// The clients that the token has come through before this one.
+    package var passedOn: [AccessToken.Holder] = []
     /// RFC 9396 §9.1.
     package var details: [JSONValue] = []
 
@@ -131,6 +133,10 @@ package struct TokenIssuer: Sendable {
             $0.array("ver") {
                 $0.value(subject.account?.epoch ?? 0)
                 $0.value(subject.client.epoch)
+            }
+            if !subject.passedOn.isEmpty {
+                let pairs = subject.passedOn.map { JSONValue.array([.string($0.client.text), .number(JSONNumber($0.epoch))]) }
+                $0.member("via", .array(pairs))
             }
             if let confirmation = subject.confirmation {
                 $0.member("cnf", .object(JSONObject([(confirmation.kind.rawValue, .string(confirmation.thumbprint))])))

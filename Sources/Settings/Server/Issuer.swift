@@ -14,6 +14,11 @@ package struct Issuer: Sendable, Equatable, CustomStringConvertible {
     /// An address is no valid WebAuthn RP ID, so there are no passkeys under it.
     package var isAddress: Bool { PeerAddress(host) != nil }
 
+    /// Whether a request's `Host` names this origin.
+    package func isNamed(_ host: some Collection<UInt8>) -> Bool {
+        text.utf8.dropFirst(isSecure ? 8 : 7).elementsEqual(host)
+    }
+
     /// What is wrong with an issuer, for people.
     package struct Fault: Error, Sendable, Equatable {
         package let message: String

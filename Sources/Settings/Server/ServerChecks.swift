@@ -25,6 +25,7 @@ struct ServerChecks {
         let storage = storage()
         let storageListen = storageListen(storage)
         let listeners = listeners()
+        let mutualTLSOrigin = mutualTLSOrigin(issuer, listeners)
         let roles = roles()
         let controlPlane = controlPlane(roles)
         // Without the role that signs, none is looked for.
@@ -36,7 +37,8 @@ struct ServerChecks {
             warn(issuer, listeners)
             warn(roles)
             return ServerSettings(
-                issuer: issuer, roles: roles, controlPlane: controlPlane, listeners: listeners, storage: storage,
+                issuer: issuer, mutualTLSOrigin: mutualTLSOrigin, roles: roles, controlPlane: controlPlane, listeners: listeners,
+                storage: storage,
                 storageListen: storageListen,
                 storageConnections: Int(clamping: try resolved.integer("storage_connections")), masterKeys: keys,
                 applyFiles: resolved.texts("apply"),
@@ -48,7 +50,7 @@ struct ServerChecks {
                     maxStaleness: try resolved.duration("revocations.max_staleness"),
                     whenStale: WhenStale(rawValue: try resolved.text("revocations.when_stale")) ?? .refuse
                 ),
-                validateRequiresClient: resolved.optionalFlag("validate.require_client") ?? !listeners.auth.address.isLoopback,
+                validateRequiresClient: resolved.optionalFlag("validate.require_client") ?? !listeners.isLoopback,
                 trustedProxies: trustedProxies, clientCertHeader: try clientCertHeader(trustedProxies),
                 auditKeep: try resolved.duration("audit.keep"), logging: try logging(),
                 drain: try resolved.duration("shutdown.drain"), passwords: try passwords(), lockout: try lockout(), resolved: resolved
@@ -134,7 +136,7 @@ struct ServerChecks {
     }
 
     private mutating func listeners() -> ServerSettings.Listeners? {
-        let names = ["listen.auth", "listen.gateway", "listen.admin", "listen.control"]
+        let names = ["listen.auth", "listen.auth_mtls", "listen.gateway", "listen.admin", "listen.control"]
         var seen: [(name: String, address: ListenAddress)] = []
         for name in names {
             guard case .listener(let address)? = resolved.entry(name)?.value else { continue }
@@ -150,10 +152,10 @@ struct ServerChecks {
             return nil
         }
         guard let auth, let gateway, let admin else { return nil }
-        return ServerSettings.Listeners(auth: auth, gateway: gateway, admin: admin, controlPath: path)
+        return ServerSettings.Listeners(auth: auth, authMTLS: mutualTLSListener(auth), gateway: gateway, admin: admin, controlPath: path)
     }
 
-    private mutating func listener(_ name: String) -> ServerSettings.Listener? {
+    mutating func listener(_ name: String) -> ServerSettings.Listener? {
         guard case .listener(let address)? = resolved.entry(name)?.value else { return nil }
         let certificate = resolved.optionalText("\(name).tls.certificate")
         let key = resolved.optionalText("\(name).tls.key")
@@ -240,7 +242,7 @@ struct ServerChecks {
         if !listeners.admin.address.isLoopback, listeners.admin.tls == nil {
             warning("listen.admin", "can be reached from other machines without TLS: admin tokens travel in clear")
         }
-        if resolved.optionalFlag("validate.require_client") == false, !listeners.auth.address.isLoopback {
+        if resolved.optionalFlag("validate.require_client") == false, !listeners.isLoopback {
             warning("validate.require_client", "is off while listen.auth can be reached from other machines: anybody may test tokens")
         }
         for range in resolved.texts("trusted_proxies") where range.utf8.suffix(2).elementsEqual("/0".utf8) {
@@ -281,6 +283,11 @@ struct ServerChecks {
     }
 
     private func count(_ name: String) throws(SettingProblem) -> Int { Int(clamping: try resolved.integer(name)) }
+}
+
+extension ServerSettings.Listeners {
+    /// Whether nobody on another machine reaches what `listen.auth` answers.
+    fileprivate var isLoopback: Bool { auth.address.isLoopback && authMTLS?.address.isLoopback ?? true }
 }
 
 extension ListenAddress {

@@ -8,6 +8,12 @@ package enum ServerKeys {
             + "host and port in lower case, without a trailing slash. `http` only for loopback hosts. With an IP address passkeys are off."
     )
 
+    package static let mutualTLSOrigin = SettingKey(
+        "mtls_url", .url, default: nil,
+        "The origin that `listen.auth_mtls`, or a proxy that asks for certificates, is reached at: `https://HOST` or `https://HOST:PORT`, "
+            + "another one than `issuer`. Metadata names the endpoints of clients there as `mtls_endpoint_aliases` (RFC 8705 §5)."
+    )
+
     package static let roles = SettingKey(
         "roles", .list(.choice(["auth", "gateway"])), default: "auth,gateway",
         "What this process does: `auth` is everything but the proxied routes, `gateway` the proxied routes. With `gateway` alone it opens no "
@@ -37,6 +43,13 @@ package enum ServerKeys {
             )
         ]
         + tls("auth") + [
+            SettingKey(
+                "listen.auth_mtls", .listener, default: nil,
+                "The same for programs that show a certificate, without the pages: so that `listen.auth`, where browsers come, asks nobody for "
+                    + "one. Needs `mtls_url`, and TLS that takes certificates of clients. Without a value there is none."
+            )
+        ]
+        + tls("auth_mtls") + [
             SettingKey(
                 "listen.gateway", .listener, default: "127.0.0.1:8000",
                 "The proxied routes. Paths under `/.gatehouse/` are reserved for the gateway itself."
@@ -165,7 +178,9 @@ package enum ServerKeys {
             "The shortest password that is accepted, in characters (NIST SP 800-63B-4 §3.1.1.2: 15 where it is the only factor)."
         ),
         SettingKey(
-            "lockout.free_attempts", .integer(1...100), default: "5", "Failed sign-ins of an account or a source before the next must wait."
+            "lockout.free_attempts", .integer(1...100), default: "5",
+            "Failed sign-ins of an account or a source before the next must wait; as many wrong secrets of a client from one address, and ten "
+                + "times as many from one address in all, within an hour."
         ),
         SettingKey(
             "lockout.delay", .duration(.milliseconds(100)...minutes(10)), default: "1s", "The first wait; it doubles with each failure."),
@@ -178,7 +193,8 @@ package enum ServerKeys {
 
     /// The table, in the order in which it is shown.
     package static let all: [SettingKey] =
-        [issuer, roles] + controlPlane + listeners + [storage] + postgres + [masterKeys, apply] + lifetimes + server + passwords
+        [issuer, mutualTLSOrigin, roles] + controlPlane + listeners + [storage] + postgres + [masterKeys, apply] + lifetimes + server
+        + passwords
 
     private static func days(_ count: Int64) -> Duration { .seconds(count * 86_400) }
     private static func minutes(_ count: Int64) -> Duration { .seconds(count * 60) }

@@ -21,6 +21,8 @@ package struct ServerSettings: Sendable {
 
     package struct Listeners: Sendable, Equatable {
         package let auth: Listener
+        /// Where certificates of clients are asked for, and no page is.
+        package let authMTLS: Listener?
         package let gateway: Listener
         package let admin: Listener
         /// The path of the operator's socket.
@@ -28,7 +30,7 @@ package struct ServerSettings: Sendable {
 
         /// Certificates and their keys, which may be renewed while the server runs.
         package var certificateFiles: [String] {
-            [auth, gateway, admin].compactMap(\.tls).flatMap { [$0.certificate, $0.key] + ($0.clientCA.map { [$0] } ?? []) }
+            [auth, authMTLS, gateway, admin].compactMap { $0?.tls }.flatMap { [$0.certificate, $0.key] + ($0.clientCA.map { [$0] } ?? []) }
         }
     }
 
@@ -99,6 +101,8 @@ package struct ServerSettings: Sendable {
     }
 
     package let issuer: Issuer
+    /// `mtls_url`: where clients that show a certificate find their endpoints.
+    package let mutualTLSOrigin: Issuer?
     package let roles: Set<Role>
     /// For the role `gateway` without `auth`, and only there.
     package let controlPlane: ControlPlane?

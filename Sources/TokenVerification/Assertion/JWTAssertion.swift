@@ -35,6 +35,8 @@ package struct PresentedJWT: Sendable {
     package var claimedSubject: Identifier? { claims["sub"]?.string.map { Identifier($0) } }
     /// `client_id` (RFC 9101 §4), as somebody says it is.
     package var claimedClient: Identifier? { claims["client_id"]?.string.map { Identifier($0) } }
+    /// Whether it says that it is made with a secret (`HS256`) rather than with a key.
+    package var isMAC: Bool { header.algorithm == .hs256 }
     /// `kid`: opaque, for a look into a set of keys alone (JW-06).
     package var keyID: Identifier? { header.keyID }
 

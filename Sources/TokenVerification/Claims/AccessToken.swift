@@ -2,6 +2,21 @@ public import AuthCore
 
 /// What a verified access token says (RFC 9068 §2.2). Immutable and shared: the cache hands the same object to everyone.
 public final class AccessToken: Sendable {
+    /// A client as it was when it held a token that this one came from.
+    public struct Holder: Sendable, Hashable {
+        public let client: Identifier
+        /// The version of the client, as the second number of `ver`.
+        public let epoch: Int64
+
+        public init(client: Identifier, epoch: Int64) {
+            self.client = client
+            self.epoch = epoch
+        }
+    }
+
+    /// The most clients that a token may have been passed on by.
+    public static let holdersMax = 16
+
     public let issuer: Identifier
     public let subject: Identifier
     public let clientID: Identifier
@@ -21,6 +36,8 @@ public final class AccessToken: Sendable {
     public let accountEpoch: Int64
     /// The second number of `ver`; 0 without it.
     public let clientEpoch: Int64
+    /// `via`: who has passed the token on by token exchange (RFC 8693), the latest first; empty for most.
+    public let passedOn: [Holder]
     /// `auth_time`.
     public let authenticatedAt: Instant?
     public let acr: String?
@@ -62,6 +79,7 @@ public final class AccessToken: Sendable {
         grantID = claims.grantID
         accountEpoch = claims.epochs.account
         clientEpoch = claims.epochs.client
+        passedOn = claims.passedOn
         authenticatedAt = claims.authenticatedAt
         acr = claims.acr
         amr = claims.amr

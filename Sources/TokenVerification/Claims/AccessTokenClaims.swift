@@ -30,6 +30,7 @@ struct AccessTokenClaims {
     let amr: [String]
     let roles: [Identifier]
     let confirmation: Confirmation?
+    let passedOn: [AccessToken.Holder]
 
     /// `cnf` (RFC 7800 §3.1): thumbprints of a key and of a certificate.
     struct Confirmation {
@@ -59,6 +60,7 @@ struct AccessTokenClaims {
         scope = try claims.scope()
         epochs = try claims.epochs()
         confirmation = try claims.confirmation()
+        passedOn = try claims.passedOn()
         if let lifetimeMax, expiresAt - issuedAt > lifetimeMax {
             throw MalformedToken("exp is more than \(lifetimeMax.wholeSeconds) s after iat")
         }

@@ -3,7 +3,7 @@ internal import AuthCore
 /// The claims that Gatehouse reads.
 enum Claim: Int, CaseIterable {
     case issuer, subject, clientID, id, audience, expiry, issuedAt, notBefore, authenticatedAt, session, grant, acr, amr, roles, scope
-    case epochs, confirmation
+    case epochs, confirmation, passedOn
 
     var name: String {
         switch self {
@@ -24,6 +24,7 @@ enum Claim: Int, CaseIterable {
         case .scope: "scope"
         case .epochs: "ver"
         case .confirmation: "cnf"
+        case .passedOn: "via"
         }
     }
 
@@ -125,6 +126,20 @@ struct ClaimReader {
         guard let pair = value.array, pair.count == 2, let account = pair[0].int, let client = pair[1].int, account >= 0, client >= 0
         else { throw MalformedToken("ver is neither a number nor two") }
         return (account, client)
+    }
+
+    /// `via`: `[client, version]` of each client that has passed the token on.
+    func passedOn() throws(MalformedToken) -> [AccessToken.Holder] {
+        guard let value = self[.passedOn] else { return [] }
+        guard let pairs = value.array, pairs.count <= AccessToken.holdersMax else { throw MalformedToken("via is no list of clients") }
+        var holders: [AccessToken.Holder] = []
+        for pair in pairs {
+            guard let pair = pair.array, pair.count == 2, let client = pair[0].string, let epoch = pair[1].int, epoch >= 0,
+                (1...AccessTokenClaims.nameBytesMax).contains(client.utf8.count)
+            else { throw MalformedToken("via is no list of clients") }
+            holders.append(AccessToken.Holder(client: Identifier(client), epoch: epoch))
+        }
+        return holders
     }
 
     func confirmation() throws(MalformedToken) -> AccessTokenClaims.Confirmation? {

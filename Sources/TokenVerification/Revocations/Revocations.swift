@@ -50,6 +50,10 @@ public struct Revocations: Sendable {
         if let id = token.grantID, let entry = entry(.grant, id, above: 0) { return entry }
         if let entry = entry(.account, token.subject, above: token.accountEpoch) { return entry }
         if let entry = entry(.client, token.clientID, above: token.clientEpoch) { return entry }
+        // What ends a client's tokens ends what it passed on.
+        for holder in token.passedOn {
+            if let entry = entry(.client, holder.client, above: holder.epoch) { return entry }
+        }
         if let entry = entry(.token, token.id, above: 0) { return entry }
         return entry(.key, token.keyID, above: 0)
     }

@@ -33,7 +33,7 @@ package struct LoginEndpoint: Sendable {
         let audiences = try body.audiences()
         let presented = try request.client(body)
         let client: ClientAuthentication.Proved
-        do { client = try await tokens.firstPartyClient(presented) } catch { throw APIError(error) }
+        do { client = try await tokens.firstPartyClient(presented, from: request.client, at: request.now) } catch { throw APIError(error) }
         let attempt = PasswordSignIn.Attempt(
             username: credential.username, password: credential.password, source: request.client, clientID: client.client.id,
             traceID: request.traceID

@@ -21,7 +21,7 @@ package struct RefreshEndpoint: Sendable {
         let token = Secret(try body.requiredText("refresh_token", bytesMax: 4_096))
         let presented = try request.client(body)
         do {
-            let client = try await tokens.firstPartyClient(presented)
+            let client = try await tokens.firstPartyClient(presented, from: request.client, at: request.now)
             let issued = try await tokens.refresh(token, client: client, source: request.source, at: request.now, traceID: request.traceID)
             log(
                 .info, "tokens_issued",

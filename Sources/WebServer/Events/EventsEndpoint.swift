@@ -23,7 +23,7 @@ package struct EventsEndpoint: Sendable {
     /// The row of the table: refusals come from here, in the shape that all have.
     package var row: Endpoint {
         Endpoint("GET", EventsEndpoint.path) { (request) throws(APIError) in
-            _ = try admit(request.facts)
+            _ = try admit(request.facts, counts: true)
             // It would have been a stream, had there been room for one more reader.
             throw APIError.unavailable("too_many_readers", retryAfterSeconds: 5)
         }
@@ -33,7 +33,9 @@ package struct EventsEndpoint: Sendable {
     package func stream(for facts: RequestFacts) -> EdgeResponse? {
         let openedAt = environment.uptime()
         // The reason is found again by `row`.
-        guard let (credentials, allowed) = try? admit(facts), let reader = feed.join(credentials.clientID) else { return nil }
+        guard let (credentials, allowed) = try? admit(facts, counts: false), let reader = feed.join(credentials.clientID) else {
+            return nil
+        }
         let lastEventID = facts.headers.single("last-event-id").map { String(decoding: $0.prefix(128), as: UTF8.self) }
         let cursor = EventCursor(feed, lastEventID: lastEventID, at: openedAt, allowed) { [self] in permission(credentials) }
         let headers = [
@@ -46,15 +48,8 @@ package struct EventsEndpoint: Sendable {
             body: EventStream(reader: reader, cursor: cursor, uptime: environment.uptime))
     }
 
-    private func admit(_ facts: RequestFacts) throws(APIError) -> (BasicCredentials, EventCursor.Permission) {
-        guard facts.headers.count("authorization") == 1, let header = facts.headers.single("authorization"),
-            let credentials = BasicCredentials(header: header), clients.isProved(credentials)
-        else {
-            throw APIError(
-                401, "invalid_client", "Authenticate as a confidential client with HTTP Basic.", reason: "client_required",
-                headers: [("www-authenticate", "Basic realm=\"gatehouse\"")]
-            )
-        }
+    private func admit(_ facts: RequestFacts, counts: Bool) throws(APIError) -> (BasicCredentials, EventCursor.Permission) {
+        let credentials = try clients.credentials(of: facts, at: environment.now(), counts: counts)
         guard let allowed = permission(credentials) else {
             throw APIError(403, "insufficient_scope", "The client lacks the scope gatehouse:revocations.", reason: "insufficient_scope")
         }

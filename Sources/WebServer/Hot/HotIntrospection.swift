@@ -5,13 +5,15 @@ package import OAuthServer
 /// endpoint, and every refusal, is `OAuthEndpoints`'.
 package struct HotIntrospection: Sendable {
     private let endpoint: IntrospectionEndpoint
+    private let trustedProxies: [AddressRange]
     private let environment: Environment
     private let observe: @Sendable () -> Void
 
     package init(
-        endpoint: IntrospectionEndpoint, environment: Environment, observe: @escaping @Sendable () -> Void
+        endpoint: IntrospectionEndpoint, trustedProxies: [AddressRange], environment: Environment, observe: @escaping @Sendable () -> Void
     ) {
         self.endpoint = endpoint
+        self.trustedProxies = trustedProxies
         self.environment = environment
         self.observe = observe
     }
@@ -21,7 +23,8 @@ package struct HotIntrospection: Sendable {
         guard facts.method == "POST", facts.headers.count("dpop") == 0, !OAuthEndpoints.wantsIntrospectionJWT(facts.headers) else {
             return nil
         }
-        let request = APIRequest(facts: facts, body: body, parameters: [], traceID: "", now: environment.now())
+        let client = ClientAddress.resolve(peer: facts.peer, headers: facts.headers, trusted: trustedProxies)
+        let request = APIRequest(facts: facts, body: body, parameters: [], traceID: "", now: environment.now(), client: client)
         // What is wrong with it is said by the other way.
         guard let asked = try? request.oauth(), let answer = endpoint.quick(asked) else { return nil }
         observe()

@@ -125,14 +125,7 @@ package struct ValidateEndpoint: Sendable {
             return
         }
         if !requiresClient { return }
-        guard request.facts.headers.count("authorization") == 1, let header = request.facts.headers.single("authorization"),
-            let credentials = BasicCredentials(header: header), clients.isProved(credentials)
-        else {
-            throw APIError(
-                401, "invalid_client", "Authenticate as a confidential client with HTTP Basic.", reason: "client_required",
-                headers: [("www-authenticate", "Basic realm=\"gatehouse\"")]
-            )
-        }
+        _ = try clients.credentials(of: request.facts, at: request.now)
     }
 
     /// Writes the answer for one token.

@@ -176,7 +176,7 @@ extension APIRequest {
         OAuthRequest(
             parameters: try form(), path: String(decoding: facts.path, as: UTF8.self), method: facts.method,
             authorizations: facts.headers.all("authorization").map { Array($0) },
-            proofs: facts.headers.all("dpop").map { Array($0) }, certificate: facts.clientCertificate, now: now, source: source,
-            agent: agent, traceID: traceID)
+            proofs: facts.headers.all("dpop").map { Array($0) }, certificate: facts.clientCertificate, now: now,
+            address: client, agent: agent, traceID: traceID)
     }
 }

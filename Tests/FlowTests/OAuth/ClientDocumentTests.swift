@@ -231,7 +231,7 @@ struct ClientDocumentTests {
         policy.takesDocuments = true
         let documents = ClientDocuments(
             policy: policy, calls: Documents([Self.id: Self.document()]), environment: test.node.environment, log: .silent)
-        let known = KnownClients(store: test.node.store, documents: documents, policy: policy)
+        let known = KnownClients(store: test.node.store, documents: documents, policy: policy, changed: {})
         let now = test.clock.now
         let uids = try await withThrowingTaskGroup(of: Identifier?.self) { group in
             for _ in 0..<64 { group.addTask { try await known.client(Identifier(Self.id), keeps: true, at: now)?.uid } }

@@ -214,3 +214,44 @@ struct CertificateClientTests {
         #expect(try renewed.claims()["cnf"]?.object?["x5t#S256"]?.string == (try certificate(thief, isVerified: true).thumbprint))
     }
 }
+
+@Suite("RFC 8705 §5: endpoints that have two names", .timeLimit(.minutes(1)))
+struct EndpointAliasTests {
+    private static let names = ["http://localhost:8080", "https://mtls.example"]
+
+    private func claims(_ test: TestNode, _ audience: String, of client: String = "signer") -> JSONObject {
+        JSONObject([
+            ("iss", .string(client)), ("sub", .string(client)), ("aud", .string(audience)), ("jti", .string(UUID().uuidString)),
+            ("exp", .number(JSONNumber(test.clock.now.seconds + 60))),
+        ])
+    }
+
+    @Test("an assertion and a proof may name either, the strict ones the issuer alone; without mtls_url there is one name")
+    func names() async throws {
+        let client = try ProvingClient()
+        for isSet in [true, false] {
+            let test = try await TestNode.proving(client, settings: isSet ? ["--mtls_url", Self.names[1]] : [])
+            let path = "/.well-known/oauth-authorization-server"
+            #expect((await test.send("GET", path).json["mtls_endpoint_aliases"] != nil) == isSet)
+            for (name, isGood) in [(Self.names[0], true), (Self.names[1], isSet), ("https://other.example", false)] {
+                let answer = await test.asserted(try client.signed(claims(test, name + "/token")))
+                #expect((answer.status == 200) == isGood, "\(name): \(answer.status)")
+                let proof = try client.proof(
+                    "POST", name + "/token", token: "", nonce: test.node.oauth.sender.nonce(at: test.clock.now), id: name,
+                    at: test.clock.now)
+                let form = FormParameters([
+                    ("grant_type", "client_credentials"), ("client_id", "plain"), ("client_secret", "0123456789abcdef0123456789abcdef"),
+                ])
+                let bound = await test.send(
+                    "POST", "/token", Array(form.encoded.utf8),
+                    headers: [("content-type", "application/x-www-form-urlencoded"), ("dpop", proof)])
+                #expect((bound.status == 200) == isGood, "\(name): \(bound.text("error_description"))")
+                if !isGood { #expect(bound.error == "invalid_dpop_proof") }
+                let strict = await test.asserted(try client.signed(claims(test, name + "/token", of: "strict")))
+                #expect(strict.error == "invalid_client")
+            }
+            // The origin alone, without a path, is the issuer's.
+            #expect(await test.asserted(try client.signed(claims(test, Self.names[1]))).error == "invalid_client")
+        }
+    }
+}

@@ -259,10 +259,69 @@ struct TokenExchangeTests {
         case "first client": await patch("/admin/clients/api", #"{"disabled":true}"#)
         default: await patch("/admin/clients/back", #"{"disabled":true}"#)
         }
-        let survives = (first: what == "second client", second: what == "first client")
-        #expect(await test.isValid(first.text("access_token")) == survives.first)
-        // The chain behind a disabled client goes on to its end: the token names the one that holds it.
-        #expect(await test.isValid(second.text("access_token")) == survives.second)
+        #expect(await test.isValid(first.text("access_token")) == (what == "second client"))
+        #expect(await !test.isValid(second.text("access_token")))
+    }
+
+    @Test(
+        "a client in the middle that is disabled ends what it passed on, everywhere; one that hides itself and the actor's too",
+        arguments: ["api", "mask", "actor", "last", "alien"])
+    func middle(_ ended: String) async throws {
+        let secret = ExchangeScene.secret
+        let more = """
+              - {id: last, secret: \(secret), grants: [token_exchange], scopes: ["orders:read"], exchange_audiences: [orders],
+                 exchange_clients: [mask, actor]}
+              - {id: actor, secret: \(secret), grants: [client_credentials], scopes: ["orders:read"]}
+            """
+        let scene = try await ExchangeScene.start(
+            resources: ExchangeScene.resources.replacing("resources:\n", with: more + "\nresources:\n"))
+        let test = scene.test
+        let actor = await TestClient(id: "actor", secret: secret).token(test, [("grant_type", "client_credentials")])
+        let hidden = await scene.exchange(await scene.exchange().text("access_token"), by: TestClient(id: "mask", secret: secret))
+        let last = TestClient(id: "last", secret: secret)
+        let answer = await scene.exchange(
+            hidden.text("access_token"), by: last,
+            [("actor_token", actor.text("access_token")), ("actor_token_type", ExchangeScene.accessToken)])
+        #expect(answer.status == 200, "\(answer.text("error_description"))")
+        let token = answer.text("access_token")
+        let pairs = try answer.claims()["via"]?.array?.compactMap { $0.array?.first?.string }
+        #expect(pairs == ["mask", "api", "web", "actor"])
+        func isServed() async -> [Bool] {
+            [
+                await test.isValid(token), await test.isActive(token),
+                test.gateway("GET", "/orders", headers: test.bearer(token)) == "forward",
+                await scene.exchange(token, by: last).status == 200,
+            ]
+        }
+        #expect(await isServed() == [true, true, true, true])
+        let change = Array(#"{"disabled":true}"#.utf8)
+        #expect(await test.send("PATCH", "/admin/clients/\(ended)", change, to: .control).status == 204)
+        // One that had nothing to do with it changes nothing.
+        let isSpared = ended == "alien"
+        #expect(await isServed() == [isSpared, isSpared, isSpared, isSpared])
+        // Enabled again, it begins anew.
+        let back = Array(#"{"disabled":false}"#.utf8)
+        #expect(await test.send("PATCH", "/admin/clients/\(ended)", back, to: .control).status == 204)
+        #expect(await test.isValid(token) == isSpared)
+    }
+
+    @Test("a token whose way cannot be read is none")
+    func unreadable() async throws {
+        let scene = try await ExchangeScene.start()
+        let rows: [JSONValue] = [
+            .string("api"), .array([.string("api")]), .array([.array([.string("api")])]), .array([.array([.string("api"), .string("1")])]),
+            .array([.array([.string("api"), .number(JSONNumber(-1))])]), .array([.array([.string(""), .number(JSONNumber(1))])]),
+            .array([JSONValue](repeating: .array([.string("api"), .number(JSONNumber(1))]), count: 17)),
+        ]
+        for value in rows {
+            #expect(await !scene.test.isValid(try await scene.forged { $0["via"] = value }), "\(value)")
+        }
+        let most = JSONValue.array((0..<16).map { .array([.string("client \($0)"), .number(JSONNumber(1))]) })
+        let token = try await scene.forged { $0["via"] = most }
+        #expect(await scene.test.isValid(token))
+        // There is no place for one more.
+        let answer = await scene.exchange(token)
+        #expect(answer.status == 400 && answer.error == "invalid_request")
     }
 
     @Test("a client's own token becomes a narrower one of its own, and of nobody else: nothing but that client could end it")

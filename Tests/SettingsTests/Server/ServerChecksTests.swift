@@ -165,3 +165,47 @@ struct ServerChecksTests {
         #expect(try World(isTerminal: isTerminal).load(["--log.format", format]).settings.logging.isForPeople == isForPeople)
     }
 }
+
+@Suite("RFC 8705 §5: the listener for clients with certificates")
+struct MutualTLSSettingTests {
+    private let listener = "listen: {auth_mtls: {address: 'localhost:8444', tls: {certificate: c, key: k, client_ca: ca}}}"
+
+    @Test("there is none unless it is set, with the origin that it is reached at")
+    func given() throws {
+        #expect(try World().load([]).settings.listeners.authMTLS == nil)
+        #expect(try World().load([]).settings.mutualTLSOrigin == nil)
+        let settings = try World.load(file: "mtls_url: https://mtls.example.com\n\(listener)").settings
+        #expect(settings.mutualTLSOrigin?.text == "https://mtls.example.com")
+        #expect(settings.listeners.authMTLS?.tls?.clientCertificates == .verified)
+        #expect(settings.listeners.certificateFiles == ["/etc/g/c", "/etc/g/k", "/etc/g/ca"])
+        // A proxy that asks for them needs no listener.
+        let proxied = World.load(
+            file: "mtls_url: https://mtls.example.com\ntrusted_proxies: [10.0.0.0/8]\nclient_cert_header: verified")
+        #expect(try proxied.settings.mutualTLSOrigin != nil && proxied.settings.listeners.authMTLS == nil)
+        #expect(proxied.warnings.isEmpty)
+    }
+
+    @Test("what would leave clients without one, or browsers with one, is said")
+    func refused() throws {
+        #expect(World.load(file: listener).problems.map(\.key) == ["listen.auth_mtls"])
+        let plain = "mtls_url: https://mtls.example.com\nlisten: {auth_mtls: 'localhost:8444'}"
+        #expect(World.load(file: plain).problems.map(\.key) == ["listen.auth_mtls"])
+        let silent = "mtls_url: https://m.example\nlisten: {auth_mtls: {address: 'localhost:1', tls: {certificate: c, key: k}}}"
+        #expect(World.load(file: silent).problems.map(\.key) == ["listen.auth_mtls"])
+        let nowhere = "listen: {auth_mtls: {tls: {certificate: c, key: k}}}"
+        #expect(
+            Set(World.load(file: nowhere).problems.map(\.key)) == ["listen.auth_mtls.tls.certificate", "listen.auth_mtls.tls.key"])
+        for text in ["http://localhost:8444", "https://m.example/", "https://m.example/x", "m.example", "http://m.example"] {
+            #expect(World.load(file: "mtls_url: '\(text)'\n\(listener)").problems.map(\.key) == ["mtls_url"], "\(text)")
+        }
+        let same = "issuer: https://id.example\nmtls_url: https://id.example\n\(listener)"
+        #expect(World.load(file: same).problems.map(\.key) == ["mtls_url"])
+        #expect(World.load(file: "mtls_url: https://m.example").warnings.map(\.key) == ["mtls_url"])
+        let both =
+            "mtls_url: https://m.example\nlisten: {auth: {address: 'localhost:1', tls: {certificate: c, key: k, client_ca: a}}, "
+            + "auth_mtls: {address: 'localhost:2', tls: {certificate: c, key: k, client_ca: a}}}"
+        #expect(World.load(file: both).warnings.map(\.key) == ["listen.auth.tls.client_certificates"])
+        let open = "mtls_url: https://m.example\n" + listener.replacing("localhost", with: "0.0.0.0")
+        #expect(try World.load(file: open).settings.validateRequiresClient)
+    }
+}

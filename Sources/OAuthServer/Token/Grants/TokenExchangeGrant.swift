@@ -6,7 +6,7 @@ package import TokenVerification
 /// one that got it.
 ///
 /// The new token keeps `sub`, `sid`, `gid` and `ver` of the account, and ends no later: whatever ends the session, the grant or the account
-/// ends it too. It has no refresh token.
+/// ends it too, and so does what ends the tokens of a client that it came through (`via`). It has no refresh token.
 package struct TokenExchangeGrant: TokenGrant {
     package typealias Stores = AccountStore & GrantStore
 
@@ -88,6 +88,7 @@ package struct TokenExchangeGrant: TokenGrant {
         subject.subjectID = token.subject
         subject.confirmation = context.confirmation
         subject.actor = act
+        subject.passedOn = try ActorChain.passedOn(token, actor, to: client)
         // They were agreed to for the client that got them.
         subject.details = []
         return TokenAuthorization(subject: subject, issuedTokenType: TokenExchangeGrant.accessTokenType)
@@ -200,6 +201,29 @@ enum ActorChain {
             }
         }
         return true
+    }
+
+    /// Whom the new token has come through, the latest first: whatever ends what they hold ends it. Also those that hide themselves.
+    ///
+    /// - Throws: `invalid_request` for too many of them.
+    static func passedOn(_ token: AccessToken, _ actor: AccessToken?, to client: Client) throws(OAuthError) -> [AccessToken.Holder] {
+        var holders: [AccessToken.Holder] = []
+        for token in [token, actor].compactMap(\.self) {
+            for holder in [AccessToken.Holder(client: token.clientID, epoch: token.clientEpoch)] + token.passedOn {
+                if let index = holders.firstIndex(where: { $0.client == holder.client }) {
+                    // The older of two: what has ended it since counts.
+                    if holder.epoch < holders[index].epoch { holders[index] = holder }
+                } else {
+                    holders.append(holder)
+                }
+            }
+        }
+        // Its own token names it with what was read just now, unless it held an older one.
+        holders.removeAll { $0.client == client.id && $0.epoch >= client.epoch }
+        guard holders.count <= AccessToken.holdersMax else {
+            throw OAuthError(.invalidRequest, .actorChainTooLong, "More than \(AccessToken.holdersMax) clients have passed the token on.")
+        }
+        return holders
     }
 
     private static func depth(of act: JSONObject) -> Int {

@@ -1,5 +1,4 @@
 package import AuthCore
-package import Store
 
 /// Whether a try may be evaluated now.
 package enum LockoutAnswer: Sendable, Equatable {
@@ -10,7 +9,8 @@ package enum LockoutAnswer: Sendable, Equatable {
     case exhausted
 }
 
-/// How the failures under one key slow down the next try. A pure value; the store applies it in one transaction.
+/// How the failures under one key slow down the next try. A pure value; the store applies it in one transaction, `MemoryThrottle` under a
+/// lock.
 ///
 /// A try counts as a failure *before* it is evaluated (BF-03, CVE-2024-4629), and success takes the count back. So of any
 /// number of tries at the same time, at most as many are evaluated as may fail.
@@ -46,6 +46,18 @@ package struct LockoutRule: Sendable, Equatable {
         if state.failures == 0 { state.windowStartedAt = now }
         return (counted(state, at: now), .allowed)
     }
+
+    /// How long the next try has to wait; nothing when it may be evaluated. Counts nothing.
+    package func wait(_ record: ThrottleRecord, at now: Instant) -> Duration? {
+        switch attempt(record, at: now).answer {
+        case .allowed: nil
+        case .delayed(let until): until - now
+        case .exhausted: delayMax
+        }
+    }
+
+    /// Whether the record says nothing any more: its window is over.
+    package func isOver(_ record: ThrottleRecord, at now: Instant) -> Bool { current(record, at: now) == nil }
 
     /// The counted try was in vain: the wait begins now, when its evaluation has ended. It is not counted again.
     package func failed(_ record: ThrottleRecord?, at now: Instant) -> ThrottleRecord? {
@@ -101,5 +113,5 @@ package struct LockoutRule: Sendable, Equatable {
     }
 
     /// In the past of every clock.
-    static let never = Instant(milliseconds: 0)
+    package static let never = Instant(milliseconds: 0)
 }
