@@ -8,8 +8,14 @@ package struct StoreLimits: Sendable {
     package var auditKeep: Duration
     /// The most rows of the audit table, whatever their age.
     package var auditRowsMax: Int64
+    /// How long one call goes on ending the grants of a client that has more than a transaction should touch.
+    package var endingTimeMax: Duration
 
-    package init(revocationMargin: Duration = .seconds(120), auditKeep: Duration = .seconds(90 * 86_400), auditRowsMax: Int64 = 1_000_000) {
+    package init(
+        revocationMargin: Duration = .seconds(120), auditKeep: Duration = .seconds(90 * 86_400), auditRowsMax: Int64 = 1_000_000,
+        endingTimeMax: Duration = .seconds(2)
+    ) {
+        self.endingTimeMax = endingTimeMax
         self.revocationMargin = revocationMargin
         self.auditKeep = auditKeep
         self.auditRowsMax = auditRowsMax
@@ -58,6 +64,8 @@ package final class SQLStore: Store {
 
     /// The most rows that one ordinary write cleans away beside its own work.
     static let cleanupBatch: Int64 = 8
+    /// The most grants of a client that one transaction ends.
+    static let grantsAtOnce = 1_000
 
     /// Runs a transaction that may revoke: its entries get their positions as its last statements.
     @discardableResult

@@ -92,6 +92,17 @@ package struct ClientAuthentication: Sendable {
         return client.isDisabled || !client.policy.allows(method) ? nil : Proved(client: client, method: method)
     }
 
+    /// Whether a client that proved itself by a secret would do so again with the same one: this node still has it with the same secrets and
+    /// rights, and nobody guesses at them from there.
+    func isUnchanged(_ client: Client, from address: PeerAddress, at now: Instant) -> Bool {
+        guard guesses.wait(client.id, from: address, at: now) == nil, let known = held(client.id) else { return false }
+        let isSame =
+            known.uid == client.uid && known.epoch == client.epoch && !known.isDisabled && known.secretHashes == client.secretHashes
+            && known.definition == client.definition
+        if isSame { guesses.right(client.id, from: address) }
+        return isSame
+    }
+
     /// The client behind a request of an OAuth endpoint.
     package func authenticate(_ request: OAuthRequest) async throws(OAuthError) -> Proved {
         if let proved = quick(request) { return proved }

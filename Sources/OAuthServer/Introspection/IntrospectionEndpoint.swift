@@ -49,6 +49,23 @@ package struct IntrospectionEndpoint: Sendable {
         return counted(members, to: caller.client, at: request.now)
     }
 
+    /// Whether this caller would be told the same about a token that was valid: it is the same client with the same secrets and rights, and
+    /// the token is still accepted. What is said of a token does not change while it is.
+    package func stillHolds(for caller: Client, token: [UInt8], from address: PeerAddress, at now: Instant) -> Bool {
+        guard clients.isUnchanged(caller, from: address, at: now), inactiveAnswers.wait(MemoryThrottle.Key(caller.uid), at: now) == nil
+        else { return false }
+        if case .accept = decision(token) { return true }
+        return false
+    }
+
+    private func decision(_ token: [UInt8]) -> TokenDecision {
+        var explanation: TokenExplanation?
+        var requirements = TokenRequirements()
+        requirements.checksSender = false
+        return verifier.decide(
+            token, for: requirements, now: environment.now(), uptime: environment.uptime(), whenStale: .refuse, explaining: &explanation)
+    }
+
     /// - Returns: Nothing when the caller has got as many answers of this kind as it gets.
     private func counted(_ members: JSONObject, to caller: Client, at now: Instant) -> Answer? {
         if members["active"]?.bool == false,
@@ -86,13 +103,7 @@ package struct IntrospectionEndpoint: Sendable {
     private static let inactive = JSONObject([("active", .bool(false))])
 
     private func accessToken(_ text: Secret<String>, _ caller: Client) throws(OAuthError) -> JSONObject {
-        var explanation: TokenExplanation?
-        var requirements = TokenRequirements()
-        requirements.checksSender = false
-        let decision = verifier.decide(
-            Array(text.exposed.utf8), for: requirements, now: environment.now(),
-            uptime: environment.uptime(), whenStale: .refuse, explaining: &explanation)
-        switch decision {
+        switch decision(Array(text.exposed.utf8)) {
         case .accept(let token):
             let serves = caller.definition.metadata.servedResources.map { Identifier($0) }
             guard token.clientID == caller.id || token.audiences.contains(where: serves.contains) else {

@@ -49,17 +49,32 @@ extension SQLTransaction {
     }
 
     /// Raises the client's epoch and says so in the log.
-    func raiseEpoch(ofClient id: Identifier, uid: Identifier, at now: Instant, margin: Duration) throws(StoreError) {
+    func raiseEpoch(ofClient id: Identifier, at now: Instant, margin: Duration) throws(StoreError) {
         guard let row = try query("UPDATE clients SET epoch = epoch + 1 WHERE id = ?1 RETURNING epoch", .id(id)).first else { return }
-        // Tokens of client_credentials have no grant: the longest access token still out is covered by a day.
-        let until = max(try tokensUntil("client_uid", uid, at: now), now + .seconds(86_400)) + margin
-        revoke(RevocationRecord(kind: .client, id: id, epoch: try row.int(0), until: until))
+        // No access token lives longer than a day. Nobody looks at the client's grants for it: there may be millions.
+        revoke(RevocationRecord(kind: .client, id: id, epoch: try row.int(0), until: now + .seconds(86_400) + margin))
     }
 
-    /// Revokes what the client holds.
-    func endEverything(ofClient id: Identifier, uid: Identifier, at now: Instant, margin: Duration) throws(StoreError) {
-        try raiseEpoch(ofClient: id, uid: uid, at: now, margin: margin)
-        try revokeGrants("client_uid", uid, at: now, margin: margin)
+    /// Revokes what the client holds: each of its tokens, and as many of its grants as one transaction should.
+    ///
+    /// - Returns: Whether that were all. If not, `SQLStore.endGrants` ends the others; until then nobody can use them as long as the client
+    ///   is disabled or deleted.
+    func endEverything(ofClient id: Identifier, uid: Identifier, at now: Instant, margin: Duration) throws(StoreError) -> Bool {
+        try raiseEpoch(ofClient: id, at: now, margin: margin)
+        let most = SQLStore.grantsAtOnce
+        return try revokeGrants("client_uid", uid, atMost: most, at: now, margin: margin) < most
+    }
+
+    /// Ends some of the client's grants. Nothing of them stands in the log of revocations: that the client has ended does.
+    ///
+    /// - Returns: How many.
+    fileprivate func endGrants(ofClient uid: Identifier, at now: Instant) throws(StoreError) -> Int {
+        try execute(
+            """
+            UPDATE grants SET revoked_ms = ?1, expires_ms = token_until_ms WHERE id IN (
+                SELECT id FROM grants WHERE client_uid = ?2 AND revoked_ms IS NULL LIMIT ?3\(dialect.lockingClause))
+            """,
+            .time(now), .id(uid), .int(Int64(SQLStore.grantsAtOnce)))
     }
 
     func client(_ id: Identifier) throws(StoreError) -> Client? {
@@ -84,18 +99,44 @@ extension SQLStore {
 
     package func setClientDisabled(_ id: Identifier, _ isDisabled: Bool, event: AuditEvent) async throws(StoreError) -> Bool {
         let limits = limits
-        return try await write { (transaction) throws(StoreError) in
-            guard let client = try transaction.client(id) else { return false }
+        // What was not ended when it was disabled must not come to life with it.
+        if !isDisabled, let client = try await client(id), client.isDisabled, try await !endGrants(ofClient: client.uid, at: event.at) {
+            throw .overloaded
+        }
+        let ended = try await write { (transaction) throws(StoreError) -> (uid: Identifier, isWhole: Bool)? in
+            guard let client = try transaction.client(id) else { return nil }
             try transaction.execute(
                 "UPDATE clients SET disabled = ?1 WHERE id = ?2", .int(isDisabled ? DisabledBy.operatorsHand.rawValue : 0), .id(id))
+            var isWhole = true
             // Also when it is enabled again: a sign-in that was under way when it was disabled may have left a grant.
             if isDisabled != client.isDisabled {
-                try transaction.endEverything(ofClient: id, uid: client.uid, at: event.at, margin: limits.revocationMargin)
+                isWhole = try transaction.endEverything(ofClient: id, uid: client.uid, at: event.at, margin: limits.revocationMargin)
+                if !isWhole, !isDisabled { throw .overloaded }
             }
             try transaction.append(event, limits: limits)
             try transaction.raiseResourcesVersion()
-            return true
+            return (client.uid, isWhole)
         }
+        if let ended, !ended.isWhole { await endLater(ofClients: [ended.uid], at: event.at) }
+        return ended != nil
+    }
+
+    /// Ends what is left of a client's grants, some in each transaction, for `StoreLimits.endingTimeMax`.
+    ///
+    /// - Returns: Whether none is left.
+    func endGrants(ofClient uid: Identifier, at now: Instant) async throws(StoreError) -> Bool {
+        let start = environment.uptime()
+        repeat {
+            let count = try await write { (transaction) throws(StoreError) in try transaction.endGrants(ofClient: uid, at: now) }
+            if count < SQLStore.grantsAtOnce { return true }
+        } while environment.uptime() - start < limits.endingTimeMax
+        return false
+    }
+
+    /// The same for clients that have ended: nothing that remains can be used.
+    func endLater(ofClients uids: [Identifier], at now: Instant) async {
+        // Whoever is to work again finishes it first; else the rows go when they expire.
+        for uid in uids { _ = try? await endGrants(ofClient: uid, at: now) }
     }
 
     package func addClientSecret(_ id: Identifier, hash: [UInt8], event: AuditEvent) async throws(StoreError) -> Bool {

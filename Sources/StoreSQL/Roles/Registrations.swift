@@ -88,7 +88,7 @@ extension SQLStore {
             try transaction.execute("UPDATE clients SET definition = ?1 WHERE id = ?2", definition, .id(client.id))
             let old = before.definition
             if !old.scopes.isSubset(of: client.scopes) || !Set(old.grants).isSubset(of: client.grants) {
-                try transaction.raiseEpoch(ofClient: client.id, uid: uid, at: event.at, margin: limits.revocationMargin)
+                try transaction.raiseEpoch(ofClient: client.id, at: event.at, margin: limits.revocationMargin)
             }
             try transaction.append(event, limits: limits)
             try transaction.raiseResourcesVersion()
@@ -100,16 +100,18 @@ extension SQLStore {
         _ client: Identifier, uid: Identifier, at now: Instant, event: AuditEvent
     ) async throws(StoreError) -> Bool {
         let limits = limits
-        return try await write { (transaction) throws(StoreError) in
-            guard let before = try transaction.client(client), before.uid == uid else { return false }
-            guard try transaction.execute("DELETE FROM registrations WHERE client_uid = ?1", .id(uid)) == 1 else { return false }
-            try transaction.endEverything(ofClient: client, uid: uid, at: now, margin: limits.revocationMargin)
+        let ended = try await write { (transaction) throws(StoreError) -> (isDeleted: Bool, isWhole: Bool) in
+            guard let before = try transaction.client(client), before.uid == uid else { return (false, true) }
+            guard try transaction.execute("DELETE FROM registrations WHERE client_uid = ?1", .id(uid)) == 1 else { return (false, true) }
+            let isWhole = try transaction.endEverything(ofClient: client, uid: uid, at: now, margin: limits.revocationMargin)
             try transaction.execute("DELETE FROM consents WHERE client_uid = ?1", .id(uid))
             // Its row goes too: what anybody may make must leave nothing behind.
             try transaction.execute("DELETE FROM clients WHERE id = ?1", .id(client))
             try transaction.append(event, limits: limits)
             try transaction.raiseResourcesVersion()
-            return true
+            return (true, isWhole)
         }
+        if !ended.isWhole { await endLater(ofClients: [uid], at: now) }
+        return ended.isDeleted
     }
 }

@@ -90,21 +90,25 @@ extension SQLStore {
         let limits = limits
         let (userIDs, clientUIDs) = (request.wanted.users.map { _ in newIdentifier() }, request.wanted.clients.map { _ in newIdentifier() })
         let onResources = onResources
-        return try await write(committed: { (outcome: (ApplyOutcome, StoredResources?)) in
+        // What was not ended when they were disabled must not come to life with them.
+        for uid in try await disabledClients(of: request.wanted) where try await !endGrants(ofClient: uid, at: event.at) {
+            throw .overloaded
+        }
+        let applied = try await write(committed: { (outcome: (ApplyOutcome, StoredResources?, [Identifier])) in
             if let stored = outcome.1 { onResources(stored) }
-        }) { (transaction) throws(StoreError) -> (ApplyOutcome, StoredResources?) in
+        }) { (transaction) throws(StoreError) -> (ApplyOutcome, StoredResources?, [Identifier]) in
             // One at a time, on all nodes together: this row is always there, and nobody else locks it.
             _ = try transaction.query("SELECT name FROM meta WHERE name = 'store_id'\(transaction.dialect.lockingClause)")
             let stored = try transaction.document(managedBy: .file)
             let changes = try transaction.difference(to: request.wanted, prune: request.prune)
             let applying = Applying(transaction: transaction, request: request, now: event.at, margin: limits.revocationMargin)
             let conflicts = try applying.conflicts()
-            guard conflicts.isEmpty else { return (.conflict(conflicts), nil) }
+            guard conflicts.isEmpty else { return (.conflict(conflicts), nil, []) }
             try applying.definitions(.resource, stored.resources, request.wanted.resources, name: \.id.text, encode: ResourceJSON.encode)
             try applying.narrowRoles(stored.roles)
             try applying.definitions(.role, stored.roles, request.wanted.roles, name: \.name.text, encode: ResourceJSON.encode)
             try applying.definitions(.route, stored.routes, request.wanted.routes, name: \.name, encode: ResourceJSON.encode)
-            try applying.clients(stored.clients, uids: clientUIDs)
+            let ended = try applying.clients(stored.clients, uids: clientUIDs)
             try applying.users(ids: userIDs)
             try transaction.execute(
                 "INSERT INTO meta (name, value) VALUES ('applied_digest', ?1) ON CONFLICT (name) DO UPDATE SET value = ?1",
@@ -113,8 +117,19 @@ extension SQLStore {
             if !changes.isEmpty { try transaction.append(event, limits: limits) }
             let document = try transaction.document(managedBy: nil)
             let version = changes.isEmpty ? try transaction.resourcesVersion() : try transaction.raiseResourcesVersion()
-            return (.applied(changes), StoredResources(document: document, version: version))
-        }.0
+            return (.applied(changes), StoredResources(document: document, version: version), ended)
+        }
+        await endLater(ofClients: applied.2, at: event.at)
+        return applied.0
+    }
+
+    /// Of the clients that a file wants, those that a file has disabled.
+    private func disabledClients(of wanted: ResourceDocument) async throws(StoreError) -> [Identifier] {
+        let names = Set(wanted.clients.map(\.id))
+        var uids: [Identifier] = []
+        for row in try await database.query("SELECT id, uid FROM clients WHERE managed_by = 'file' AND disabled = 1 AND deleted = 0", [])
+        where names.contains(try row.identifier(0)) { uids.append(try row.identifier(1)) }
+        return uids
     }
 }
 
@@ -201,11 +216,13 @@ private struct Applying {
         }
     }
 
-    func clients(_ stored: [ClientDefinition], uids: [Identifier]) throws(StoreError) {
+    /// - Returns: Those that have ended and have grants left, by their uid.
+    func clients(_ stored: [ClientDefinition], uids: [Identifier]) throws(StoreError) -> [Identifier] {
         let wanted = request.wanted.clients
+        var left: [Identifier] = []
         for client in stored where !wanted.contains(where: { $0.id == client.id }) {
             guard let row = try transaction.client(client.id) else { continue }
-            try transaction.endEverything(ofClient: row.id, uid: row.uid, at: now, margin: margin)
+            if try !transaction.endEverything(ofClient: row.id, uid: row.uid, at: now, margin: margin) { left.append(row.uid) }
             if request.prune { try transaction.execute("DELETE FROM consents WHERE client_uid = ?1", .id(row.uid)) }
             let state = request.prune ? "deleted = 1" : "disabled = CASE WHEN disabled = 2 THEN 2 ELSE 1 END"
             try transaction.execute("UPDATE clients SET \(state) WHERE id = ?1", .id(row.id))
@@ -230,8 +247,9 @@ private struct Applying {
                 "UPDATE clients SET definition = ?1, disabled = CASE WHEN disabled = 2 THEN 2 ELSE 0 END WHERE id = ?2", definition,
                 .id(client.id))
             let narrows = !row.definition.scopes.isSubset(of: client.scopes) || !Set(row.definition.grants).isSubset(of: client.grants)
-            if narrows { try transaction.raiseEpoch(ofClient: row.id, uid: row.uid, at: now, margin: margin) }
+            if narrows { try transaction.raiseEpoch(ofClient: row.id, at: now, margin: margin) }
         }
+        return left
     }
 
     /// A client that was deleted left its row behind: the new one has another uid and a higher epoch, so nothing of the

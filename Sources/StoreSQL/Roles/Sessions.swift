@@ -41,17 +41,23 @@ extension SQLTransaction {
     }
 
     /// Revokes the grants under `column` that are in force. The rows stay until the last token of each has expired.
-    func revokeGrants(_ column: String, _ id: Identifier, at now: Instant, margin: Duration) throws(StoreError) {
+    ///
+    /// - Parameter most: How many, where there may be more than a transaction should touch.
+    /// - Returns: How many were.
+    @discardableResult
+    func revokeGrants(
+        _ column: String, _ id: Identifier, atMost most: Int? = nil, at now: Instant, margin: Duration
+    ) throws(StoreError) -> Int {
+        let live = "\(column) = ?2 AND revoked_ms IS NULL"
+        let some = most.map { "id IN (SELECT id FROM grants WHERE \(live) LIMIT \($0)\(dialect.lockingClause))" }
         let rows = try query(
-            """
-            UPDATE grants SET revoked_ms = ?1, expires_ms = token_until_ms WHERE \(column) = ?2 AND revoked_ms IS NULL
-            RETURNING id, token_until_ms
-            """,
+            "UPDATE grants SET revoked_ms = ?1, expires_ms = token_until_ms WHERE \(some ?? live) RETURNING id, token_until_ms",
             .time(now), .id(id)
         )
         for row in rows {
             revoke(RevocationRecord(kind: .grant, id: try row.identifier(0), until: max(now, try row.instant(1)) + margin))
         }
+        return rows.count
     }
 
     /// A few rows that nothing can use any more.

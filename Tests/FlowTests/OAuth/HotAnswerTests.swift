@@ -1,6 +1,8 @@
 import AuthCore
 import OAuthServer
+import Store
 import Testing
+import TokenKeys
 
 @testable import gatehouse
 
@@ -54,6 +56,71 @@ struct HotAnswerTests {
         #expect(await billing.post(test, "/introspect", [("token", token), ("client_secret", "x")]).error == "invalid_client")
         let json = await test.send("POST", "/introspect", body, headers: [("content-type", "application/json"), ("authorization", basic)])
         #expect(json.status == 400)
+    }
+
+    private static let form = ("content-type", "application/x-www-form-urlencoded")
+    private let api = TestClient.ordersAPI
+
+    /// Asks twice about a token of its own, so that the question is known, then changes something and asks a third time.
+    private func again(
+        _ settings: [String] = [], as caller: TestClient? = nil, after change: (TestNode, _ token: String) async throws -> Void
+    ) async throws -> Answer {
+        let test = try await TestNode.oauth(settings)
+        let (caller, form) = (caller ?? api, [("grant_type", "client_credentials"), ("scope", "orders:read")])
+        let token = await billing.token(test, form).text("access_token")
+        for _ in 0..<2 { #expect(await caller.post(test, "/introspect", [("token", token)]).json["active"]?.bool == true) }
+        try await change(test, token)
+        return await caller.post(test, "/introspect", [("token", token)])
+    }
+
+    @Test("a question that was answered is answered alike as long as nothing it rests on has changed, and not a moment longer")
+    func known() async throws {
+        let same = try await again { _, _ in }
+        #expect(same.json["active"]?.bool == true && same.json["client_id"]?.string == "billing")
+        let revoked = try await again { test, token in _ = await billing.post(test, "/revoke", [("token", token)]) }
+        #expect(String(decoding: revoked.body, as: UTF8.self) == #"{"active":false}"#)
+        let expired = try await again { test, _ in try await test.advance(.seconds(661)) }
+        #expect(expired.json["active"]?.bool == false)
+        let unserved = try await again { test, _ in
+            #expect(await test.apply(TestNode.oauthResources.replacing("serves: [orders]", with: "serves: [reports]")).status == 200)
+        }
+        #expect(unserved.json["active"]?.bool == false)
+        let keyless = try await again { test, _ in
+            for key in test.node.keys.records where key.state != .revoked {
+                #expect(await test.send("POST", "/admin/keys/\(key.id.text)/revoke", to: .control).status < 300)
+            }
+        }
+        #expect(keyless.json["active"]?.bool == false)
+        let stale = try await again { test, _ in test.clock.advance(.seconds(600)) }
+        #expect(stale.status == 503)
+        let guessed = try await again { test, _ in
+            for number in 0..<6 {
+                _ = await TestClient(id: "orders-api", secret: "wrong-\(number)").post(test, "/introspect", [("token", "x")])
+            }
+        }
+        #expect(guessed.status == 429)
+    }
+
+    @Test("another question is another: by its body, its credential, its form or its target, whatever one of them shares with a known one")
+    func unknown() async throws {
+        _ = try await again { test, token in
+            let body = Array(FormParameters([("token", token)]).encoded.utf8)
+            func ask(_ user: String, _ body: [UInt8], _ more: [(String, String)] = [], target: String = "/introspect") async -> Answer {
+                let basic = "Basic " + Base64.encode(Array(user.utf8))
+                return await test.send("POST", target, body, headers: [("authorization", basic)] + (more.isEmpty ? [Self.form] : more))
+            }
+            let (good, other) = ("orders-api:00112233445566778899aabbccddeeff", "shop:0123456789abcdef0123456789abcdef")
+            for _ in 0..<2 { #expect(await ask(good, body).json["active"]?.bool == true) }
+            #expect(await ask(other, body).json["active"]?.bool == false)
+            #expect(await ask("orders-api:00112233445566778899aabbccddeefe", body).status == 401)
+            #expect(await ask(good, body.dropLast() + [UInt8(ascii: "A")]).json["active"]?.bool == false)
+            #expect(await ask(good, body + Array("&token=x".utf8)).status == 400)
+            #expect(await ask(good, body, [("content-type", "application/json")]).status == 400)
+            #expect(await ask(good, body, [Self.form, Self.form]).status != 200)
+            #expect(await ask(good, body, [Self.form, ("authorization", "Basic eDp5")]).status != 200)
+            #expect(await ask(good, body, [Self.form, ("accept", "application/token-introspection+jwt")]).json["active"] == nil)
+            for _ in 0..<2 { #expect(await ask(good, body).json["active"]?.bool == true) }
+        }
     }
 
     @Test("metadata is made once, and anew when resources or keys change")
