@@ -63,6 +63,9 @@ public struct ScopeSet: Hashable, Sendable, CustomStringConvertible, Sequence {
     public func union(_ other: ScopeSet) -> ScopeSet { ScopeSet(values + other.values) }
     public func subtracting(_ other: ScopeSet) -> ScopeSet { ScopeSet(values.filter { !other.contains($0) }) }
 
-    public static func == (left: ScopeSet, right: ScopeSet) -> Bool { Set(left.values) == Set(right.values) }
+    /// Whatever the order.
+    public static func == (left: ScopeSet, right: ScopeSet) -> Bool {
+        left.values == right.values || left.values.count == right.values.count && Set(left.values) == Set(right.values)
+    }
     public func hash(into hasher: inout Hasher) { hasher.combine(Set(values)) }
 }

@@ -262,11 +262,11 @@ enum Socket {
     }
 }
 
-/// Until `condition` holds; ten seconds at the most.
-func wait(_ condition: () -> Bool) throws {
+/// Until `condition` holds; ten seconds at the most. What does not come is told of the place that waits.
+func wait(_ condition: () -> Bool, sourceLocation: SourceLocation = #_sourceLocation) throws {
     for _ in 0..<500 {
         if condition() { return }
         usleep(20_000)
     }
-    try #require(condition())
+    try #require(condition(), sourceLocation: sourceLocation)
 }

@@ -66,10 +66,12 @@ package struct HotIntrospection: Sendable {
 
 /// What was answered about valid tokens, by the question. Bounded in bytes; a part that is full is begun anew.
 private final class KnownAnswers: Sendable {
-    struct Entry: Sendable {
+    final class Entry: Sendable {
         let caller: Client
         let token: [UInt8]
         let body: [UInt8]
+
+        init(caller: Client, token: [UInt8], body: [UInt8]) { (self.caller, self.token, self.body) = (caller, token, body) }
 
         var bytes: Int { 512 + token.count + body.count }
     }
