@@ -96,11 +96,8 @@ package struct ClientAuthentication: Sendable {
     /// rights, and nobody guesses at them from there.
     func isUnchanged(_ client: Client, from address: PeerAddress, at now: Instant) -> Bool {
         guard guesses.wait(client.id, from: address, at: now) == nil, let known = held(client.id) else { return false }
-        let isSame =
-            known.uid == client.uid && known.epoch == client.epoch && !known.isDisabled && known.secretHashes == client.secretHashes
+        return known.uid == client.uid && known.epoch == client.epoch && !known.isDisabled && known.secretHashes == client.secretHashes
             && known.definition == client.definition
-        if isSame { guesses.right(client.id, from: address) }
-        return isSame
     }
 
     /// The client behind a request of an OAuth endpoint.

@@ -41,10 +41,9 @@ package final class ClientGuesses: Sendable {
 
     /// How long a secret of this client that comes from there must wait before it is looked at; nothing when it may be.
     package func wait(_ client: Identifier, from address: PeerAddress, at now: Instant) -> Duration? {
-        let pair = MemoryThrottle.Key(client, from: address)
-        if let wait = pairs.wait(pair, at: now) { return wait }
+        if let wait = pairs.wait(MemoryThrottle.Key(client, from: address), at: now) { return wait }
         guard let wait = addresses.wait(MemoryThrottle.Key(from: address), at: now) else { return nil }
-        return known.contains(pair) ? nil : wait
+        return known.contains(MemoryThrottle.Key(client, from: address)) ? nil : wait
     }
 
     /// The secret was right.

@@ -37,6 +37,8 @@ package struct IntrospectionEndpoint: Sendable {
     package struct Answer: Sendable {
         package let caller: Client
         package let members: JSONObject
+        /// The access token that it calls active.
+        package let token: AccessToken?
     }
 
     /// The answer about an access token for a client in memory, without waiting; nothing when the store must be asked.
@@ -44,36 +46,37 @@ package struct IntrospectionEndpoint: Sendable {
         guard let caller = clients.quick(request), caller.isProved, let text = request.parameters["token"], text.utf8.count <= 16_384,
             !text.utf8.starts(with: "ghr_".utf8), inactiveAnswers.wait(MemoryThrottle.Key(caller.client.uid), at: request.now) == nil,
             // What is not known yet is asked for by the other way.
-            let members = try? accessToken(Secret(text), caller.client)
+            let found = try? accessToken(Secret(text), caller.client)
         else { return nil }
-        return counted(members, to: caller.client, at: request.now)
+        return counted(found.members, of: found.token, to: caller.client, at: request.now)
     }
 
-    /// Whether this caller would be told the same about a token that was valid: it is the same client with the same secrets and rights, and
-    /// the token is still accepted. What is said of a token does not change while it is.
-    package func stillHolds(for caller: Client, token: [UInt8], from address: PeerAddress, at now: Instant) -> Bool {
-        guard clients.isUnchanged(caller, from: address, at: now), inactiveAnswers.wait(MemoryThrottle.Key(caller.uid), at: now) == nil
+    /// Whether this caller would be told the same about a token that was active: it is the same client with the same secrets and rights, and
+    /// the token is accepted still. What is said of a token does not change while it is.
+    package func stillHolds(_ answer: Answer, from address: PeerAddress, at now: Instant) -> Bool {
+        guard let token = answer.token, clients.isUnchanged(answer.caller, from: address, at: now),
+            inactiveAnswers.wait(MemoryThrottle.Key(answer.caller.uid), at: now) == nil
         else { return false }
-        if case .accept = decision(token) { return true }
+        let decision = verifier.decide(
+            again: token, for: IntrospectionEndpoint.requirements, now: now, uptime: environment.uptime(), whenStale: .refuse)
+        if case .accept = decision { return true }
         return false
     }
 
-    private func decision(_ token: [UInt8]) -> TokenDecision {
-        var explanation: TokenExplanation?
+    private static let requirements = {
         var requirements = TokenRequirements()
         requirements.checksSender = false
-        return verifier.decide(
-            token, for: requirements, now: environment.now(), uptime: environment.uptime(), whenStale: .refuse, explaining: &explanation)
-    }
+        return requirements
+    }()
 
     /// - Returns: Nothing when the caller has got as many answers of this kind as it gets.
-    private func counted(_ members: JSONObject, to caller: Client, at now: Instant) -> Answer? {
+    private func counted(_ members: JSONObject, of token: AccessToken?, to caller: Client, at now: Instant) -> Answer? {
         if members["active"]?.bool == false,
             case .limited = inactiveAnswers.failed(MemoryThrottle.Key(caller.uid), at: now)
         {
             return nil
         }
-        return Answer(caller: caller, members: members)
+        return Answer(caller: caller, members: members, token: token)
     }
 
     private func refuse(_ caller: Client, at now: Instant) throws(OAuthError) {
@@ -88,13 +91,13 @@ package struct IntrospectionEndpoint: Sendable {
         }
         try refuse(caller.client, at: request.now)
         let token = Secret(try request.parameters.required("token", bytesMax: 16_384))
-        let members: JSONObject
+        let found: (members: JSONObject, token: AccessToken?)
         if token.exposed.hasPrefix("ghr_") {
-            members = try await refreshToken(token, caller.client, at: request.now)
+            found = (try await refreshToken(token, caller.client, at: request.now), nil)
         } else {
-            members = try accessToken(token, caller.client)
+            found = try accessToken(token, caller.client)
         }
-        guard let answer = counted(members, to: caller.client, at: request.now) else {
+        guard let answer = counted(found.members, of: found.token, to: caller.client, at: request.now) else {
             throw OAuthError(limited: .introspectionLimited, for: .seconds(60))
         }
         return answer
@@ -102,17 +105,23 @@ package struct IntrospectionEndpoint: Sendable {
 
     private static let inactive = JSONObject([("active", .bool(false))])
 
-    private func accessToken(_ text: Secret<String>, _ caller: Client) throws(OAuthError) -> JSONObject {
-        switch decision(Array(text.exposed.utf8)) {
+    private func accessToken(
+        _ text: Secret<String>, _ caller: Client
+    ) throws(OAuthError) -> (members: JSONObject, token: AccessToken?) {
+        var none: TokenExplanation?
+        let decision = verifier.decide(
+            Array(text.exposed.utf8), for: IntrospectionEndpoint.requirements, now: environment.now(), uptime: environment.uptime(),
+            whenStale: .refuse, explaining: &none)
+        switch decision {
         case .accept(let token):
             let serves = caller.definition.metadata.servedResources.map { Identifier($0) }
             guard token.clientID == caller.id || token.audiences.contains(where: serves.contains) else {
-                return IntrospectionEndpoint.inactive
+                return (IntrospectionEndpoint.inactive, nil)
             }
             var members = JSONObject([("active", .bool(true)), ("token_type", .string(token.confirmationJKT == nil ? "Bearer" : "DPoP"))])
             for (name, value) in token.claims { members[name] = value }
-            return members
-        case .refuse: return IntrospectionEndpoint.inactive
+            return (members, token)
+        case .refuse: return (IntrospectionEndpoint.inactive, nil)
         case .ask, .unavailable, .overloaded:
             throw OAuthError(.temporarilyUnavailable, .storeUnavailable, "What is revoked is not known at the moment.")
         }

@@ -80,8 +80,9 @@ package final class MemoryThrottle: Sendable {
     package var count: Int { shards.reduce(0) { $0 + $1.entries.withLock { $0.byKey.count } } }
 
     /// How long a try under this key has to wait; nothing when it may be evaluated. One atomic read while nobody waits.
-    package func wait(_ key: Key, at now: Instant) -> Duration? {
+    package func wait(_ key: @autoclosure () -> Key, at now: Instant) -> Duration? {
         if limitedUntil.load(ordering: .relaxed) <= now.milliseconds { return nil }
+        let key = key()
         return shard(key).entries.withLock { entries in entries.byKey[key].flatMap { rule.wait($0.record, at: now) } }
     }
 

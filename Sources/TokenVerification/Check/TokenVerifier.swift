@@ -110,6 +110,15 @@ public final class TokenVerifier: Sendable {
         }
     }
 
+    /// The same for a token that this verifier has accepted: its signature is not looked at again, its key must be in force still.
+    package func decide(
+        again token: AccessToken, for requirements: TokenRequirements, now: Instant, uptime: Uptime, whenStale: StalePolicy
+    ) -> TokenDecision {
+        guard keys.holds(token.keyID, fingerprint: token.keyFingerprint) else { return .refuse(.unknownKey) }
+        var none: TokenExplanation?
+        return judge(token, requirements, Moment(now: now, uptime: uptime, whenStale: whenStale), &none)
+    }
+
     private struct Moment {
         let now: Instant
         let uptime: Uptime

@@ -1,6 +1,5 @@
 package import AuthCore
 package import OAuthServer
-internal import Store
 internal import Synchronization
 
 /// `POST /introspect` of an access token by a client that this node has in memory: as cheap as `/validate`. Everything else about the
@@ -32,8 +31,9 @@ package struct HotIntrospection: Sendable {
         let client = ClientAddress.resolve(peer: facts.peer, headers: facts.headers, trusted: trustedProxies)
         let now = environment.now()
         let question = HotIntrospection.question(facts, body)
-        if let question, let known = answers.find(question),
-            endpoint.stillHolds(for: known.caller, token: known.token, from: client, at: now)
+        // From the same address: who proved itself there counts for who may be held up.
+        if let question, let known = answers.find(question), known.address == client,
+            endpoint.stillHolds(known.answer, from: client, at: now)
         {
             observe()
             return .json(200, known.body)
@@ -43,8 +43,9 @@ package struct HotIntrospection: Sendable {
         guard let asked = try? request.oauth(), let answer = endpoint.quick(asked) else { return nil }
         observe()
         let text = JSONValue.object(answer.members).encoded
-        if let question, answer.members["active"]?.bool == true, let token = asked.parameters["token"] {
-            answers.remember(question, KnownAnswers.Entry(caller: answer.caller, token: Array(token.utf8), body: text))
+        if let question, answer.token != nil {
+            answers.remember(
+                question, KnownAnswers.Entry(answer: answer, address: client, body: text, bytes: 1_024 + body.count + text.count))
         }
         return .json(200, text)
     }
@@ -67,13 +68,15 @@ package struct HotIntrospection: Sendable {
 /// What was answered about valid tokens, by the question. Bounded in bytes; a part that is full is begun anew.
 private final class KnownAnswers: Sendable {
     final class Entry: Sendable {
-        let caller: Client
-        let token: [UInt8]
+        let answer: IntrospectionEndpoint.Answer
+        let address: PeerAddress
         let body: [UInt8]
+        /// What it may take up, the token included.
+        let bytes: Int
 
-        init(caller: Client, token: [UInt8], body: [UInt8]) { (self.caller, self.token, self.body) = (caller, token, body) }
-
-        var bytes: Int { 512 + token.count + body.count }
+        init(answer: IntrospectionEndpoint.Answer, address: PeerAddress, body: [UInt8], bytes: Int) {
+            (self.answer, self.address, self.body, self.bytes) = (answer, address, body, bytes)
+        }
     }
 
     private struct Entries {
