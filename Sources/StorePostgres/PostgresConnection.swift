@@ -190,6 +190,10 @@ final class PostgresConnection: SQLConnection {
             return .committed
         }
         do {
+            // Another server may have been found to be further since it began.
+            if !isPooled { try take(history) }
+        } catch { return .failed(error) }
+        do {
             return try send("COMMIT") {
                 pq_sendQuery(connection, $0)
             } read: { result in

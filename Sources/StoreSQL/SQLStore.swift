@@ -65,7 +65,7 @@ package final class SQLStore: Store {
     /// The most rows that one ordinary write cleans away beside its own work.
     static let cleanupBatch: Int64 = 8
     /// The most grants of a client that one transaction ends.
-    static let grantsAtOnce = 1_000
+    static let grantsAtOnce = 5_000
 
     /// Runs a transaction that may revoke: its entries get their positions as its last statements.
     @discardableResult

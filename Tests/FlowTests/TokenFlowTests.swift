@@ -1,5 +1,8 @@
 import AuthCore
+import OAuthServer
+import Settings
 import Store
+import StoreSQL
 import Testing
 import TokenKeys
 
@@ -73,6 +76,28 @@ struct TokenFlowTests {
             #expect(answer.status == 401, "\(form)")
             #expect(answer.error == "invalid_grant")
         }
+        #expect(await test.refresh(token).status == 200)
+    }
+
+    @Test("a refresh token that somebody made with the master key, without the row's own secret, is refused and harms nobody")
+    func forged() async throws {
+        let test = try await TestNode.start()
+        let token = await test.login().text("refresh_token")
+        let (node, keys) = (test.node, test.node.masterKeys)
+        let credential = try #require(GrantCredential(Secret(token), keys: keys))
+        let row = try #require(try await node.store.grant(credential.grantID))
+        let guessed = Grant(
+            id: row.id, sessionID: row.sessionID, accountID: row.accountID, clientUID: row.clientUID, clientID: row.clientID,
+            scope: row.scope, audiences: row.audiences, secret: Secret([UInt8](repeating: 7, count: 32)), rotation: row.rotation,
+            createdAt: row.createdAt, expiresAt: row.expiresAt)
+        let issuer = Identifier(node.settings.issuer.text)
+        for counter in [credential.counter, credential.counter + 1] {
+            let forged = GrantCredential.make(.refreshToken, grant: guessed, counter: counter, issuer: issuer, keys: keys)
+            #expect(GrantCredential(forged, keys: keys) != nil, "the tag is good")
+            #expect(await test.refresh(forged.exposed).error == "invalid_grant")
+            _ = await test.logout(forged.exposed)
+        }
+        #expect(try await node.store.grant(row.id)?.rotation == row.rotation)
         #expect(await test.refresh(token).status == 200)
     }
 

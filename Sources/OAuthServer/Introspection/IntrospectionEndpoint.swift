@@ -133,7 +133,7 @@ package struct IntrospectionEndpoint: Sendable {
             if error.code == .temporarilyUnavailable { throw error }
             return IntrospectionEndpoint.inactive
         }
-        guard grant.clientID == caller.id else { return IntrospectionEndpoint.inactive }
+        guard grant.clientUID == caller.uid else { return IntrospectionEndpoint.inactive }
         return JSONObject([
             ("active", .bool(true)), ("client_id", .string(grant.clientID.text)), ("scope", .string(grant.scope.description)),
             ("exp", .number(JSONNumber(grant.expiresAt.seconds))), ("iat", .number(JSONNumber(grant.createdAt.seconds))),

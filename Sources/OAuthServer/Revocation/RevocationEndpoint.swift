@@ -34,7 +34,7 @@ package struct RevocationEndpoint: Sendable {
                 if error.code == .temporarilyUnavailable { throw error }
                 return
             }
-            guard grant.clientID == client.id else { return }
+            guard grant.clientUID == client.uid else { return }
             do { _ = try await store.revoke(grant.id, at: request.now, event: event) } catch { throw OAuthError(storeError: error) }
             return
         }

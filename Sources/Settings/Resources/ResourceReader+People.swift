@@ -31,7 +31,8 @@ extension ResourceReader {
         client.secret = clientSecret(fields)
         metadata(fields, &client.metadata)
         let method = client.metadata.authenticationMethod
-        let hasKeys = client.metadata.jwks != nil || client.metadata.jwksURI != nil || method == .tls
+        let metadata = client.metadata
+        let hasKeys = metadata.jwks != nil || metadata.jwksURI != nil || metadata.workloadIssuer != nil || method == .tls
         if client.isPublic, let secret = fields.node("secret") {
             problem(secret.place, fields.path("secret"), "stands beside public: true; a public client has no secret")
         } else if !client.isPublic, fields.node("secret") == nil {

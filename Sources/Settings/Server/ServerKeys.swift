@@ -5,7 +5,7 @@ package enum ServerKeys {
     package static let issuer = SettingKey(
         "issuer", .url, default: "http://localhost:8080",
         "The origin that clients and services know this server by, and the `iss` of every token. It is compared byte by byte: scheme, "
-            + "host and port in lower case, without a trailing slash. `http` only for loopback hosts. With an IP address passkeys are off."
+            + "host and port in lower case, without a trailing slash. `http` only for loopback hosts."
     )
 
     package static let mutualTLSOrigin = SettingKey(
@@ -39,7 +39,7 @@ package enum ServerKeys {
         [
             SettingKey(
                 "listen.auth", .listener, default: "127.0.0.1:8080",
-                "Sign-in, tokens, OpenID Connect, account pages, `/validate`, `/forward-auth`."
+                "Sign-in and its pages, tokens, OpenID Connect, `/validate`, `/forward-auth`."
             )
         ]
         + tls("auth") + [
@@ -56,7 +56,7 @@ package enum ServerKeys {
             )
         ]
         + tls("gateway") + [
-            SettingKey("listen.admin", .listener, default: "127.0.0.1:9090", "Health, metrics, admin API and console.")
+            SettingKey("listen.admin", .listener, default: "127.0.0.1:9090", "Health, metrics and the admin API.")
         ]
         + tls("admin") + [
             SettingKey(

@@ -35,8 +35,10 @@ extension ClientDefinition {
         if !isPublic, method == .none {
             faults.append(ClientFault(name, "is none; only a client that is public: true proves nothing"))
         }
-        if method == .privateKeyJWT || method == .selfSignedTLS, !hasKeys {
-            faults.append(ClientFault(name, "is \(method.rawValue), which needs jwks or jwks_uri"))
+        // A workload's assertions are signed by its platform.
+        if method == .selfSignedTLS && !hasKeys || method == .privateKeyJWT && !hasKeys && metadata.workloadIssuer == nil {
+            let keys = method == .privateKeyJWT ? "jwks, jwks_uri or workload_issuer" : "jwks or jwks_uri"
+            faults.append(ClientFault(name, "is \(method.rawValue), which needs \(keys)"))
         }
         return faults + algorithmFaults
     }

@@ -57,15 +57,17 @@ extension SQLTransaction {
 
     /// Revokes what the client holds: each of its tokens, and as many of its grants as one transaction should.
     ///
-    /// - Returns: Whether that were all. If not, `SQLStore.endGrants` ends the others; until then nobody can use them as long as the client
-    ///   is disabled or deleted.
+    /// - Returns: Whether that were all. Nobody can use the others while the client is disabled or deleted; before it works again,
+    ///   `SQLStore.endGrants` ends them.
+    @discardableResult
     func endEverything(ofClient id: Identifier, uid: Identifier, at now: Instant, margin: Duration) throws(StoreError) -> Bool {
         try raiseEpoch(ofClient: id, at: now, margin: margin)
         let most = SQLStore.grantsAtOnce
         return try revokeGrants("client_uid", uid, atMost: most, at: now, margin: margin) < most
     }
 
-    /// Ends some of the client's grants. Nothing of them stands in the log of revocations: that the client has ended does.
+    /// Ends some of the grants of a client that does not work. Nothing of them stands in the log of revocations: that the client has ended
+    /// does. A grant that this sees began before the client was seen to be disabled: both are of one state.
     ///
     /// - Returns: How many.
     fileprivate func endGrants(ofClient uid: Identifier, at now: Instant) throws(StoreError) -> Int {
@@ -73,6 +75,7 @@ extension SQLTransaction {
             """
             UPDATE grants SET revoked_ms = ?1, expires_ms = token_until_ms WHERE id IN (
                 SELECT id FROM grants WHERE client_uid = ?2 AND revoked_ms IS NULL LIMIT ?3\(dialect.lockingClause))
+                AND NOT EXISTS (SELECT 1 FROM clients WHERE uid = ?2 AND disabled = 0 AND deleted = 0)
             """,
             .time(now), .id(uid), .int(Int64(SQLStore.grantsAtOnce)))
     }
@@ -103,25 +106,23 @@ extension SQLStore {
         if !isDisabled, let client = try await client(id), client.isDisabled, try await !endGrants(ofClient: client.uid, at: event.at) {
             throw .overloaded
         }
-        let ended = try await write { (transaction) throws(StoreError) -> (uid: Identifier, isWhole: Bool)? in
-            guard let client = try transaction.client(id) else { return nil }
+        return try await write { (transaction) throws(StoreError) in
+            guard let client = try transaction.client(id) else { return false }
             try transaction.execute(
                 "UPDATE clients SET disabled = ?1 WHERE id = ?2", .int(isDisabled ? DisabledBy.operatorsHand.rawValue : 0), .id(id))
-            var isWhole = true
             // Also when it is enabled again: a sign-in that was under way when it was disabled may have left a grant.
-            if isDisabled != client.isDisabled {
-                isWhole = try transaction.endEverything(ofClient: id, uid: client.uid, at: event.at, margin: limits.revocationMargin)
-                if !isWhole, !isDisabled { throw .overloaded }
+            if isDisabled != client.isDisabled,
+                try !transaction.endEverything(ofClient: id, uid: client.uid, at: event.at, margin: limits.revocationMargin), !isDisabled
+            {
+                throw .overloaded
             }
             try transaction.append(event, limits: limits)
             try transaction.raiseResourcesVersion()
-            return (client.uid, isWhole)
+            return true
         }
-        if let ended, !ended.isWhole { await endLater(ofClients: [ended.uid], at: event.at) }
-        return ended != nil
     }
 
-    /// Ends what is left of a client's grants, some in each transaction, for `StoreLimits.endingTimeMax`.
+    /// Ends what is left of the grants of a client that does not work, some in each transaction, for `StoreLimits.endingTimeMax`.
     ///
     /// - Returns: Whether none is left.
     func endGrants(ofClient uid: Identifier, at now: Instant) async throws(StoreError) -> Bool {
@@ -131,12 +132,6 @@ extension SQLStore {
             if count < SQLStore.grantsAtOnce { return true }
         } while environment.uptime() - start < limits.endingTimeMax
         return false
-    }
-
-    /// The same for clients that have ended: nothing that remains can be used.
-    func endLater(ofClients uids: [Identifier], at now: Instant) async {
-        // Whoever is to work again finishes it first; else the rows go when they expire.
-        for uid in uids { _ = try? await endGrants(ofClient: uid, at: now) }
     }
 
     package func addClientSecret(_ id: Identifier, hash: [UInt8], event: AuditEvent) async throws(StoreError) -> Bool {

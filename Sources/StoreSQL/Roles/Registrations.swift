@@ -100,18 +100,16 @@ extension SQLStore {
         _ client: Identifier, uid: Identifier, at now: Instant, event: AuditEvent
     ) async throws(StoreError) -> Bool {
         let limits = limits
-        let ended = try await write { (transaction) throws(StoreError) -> (isDeleted: Bool, isWhole: Bool) in
-            guard let before = try transaction.client(client), before.uid == uid else { return (false, true) }
-            guard try transaction.execute("DELETE FROM registrations WHERE client_uid = ?1", .id(uid)) == 1 else { return (false, true) }
-            let isWhole = try transaction.endEverything(ofClient: client, uid: uid, at: now, margin: limits.revocationMargin)
+        return try await write { (transaction) throws(StoreError) in
+            guard let before = try transaction.client(client), before.uid == uid else { return false }
+            guard try transaction.execute("DELETE FROM registrations WHERE client_uid = ?1", .id(uid)) == 1 else { return false }
+            try transaction.endEverything(ofClient: client, uid: uid, at: now, margin: limits.revocationMargin)
             try transaction.execute("DELETE FROM consents WHERE client_uid = ?1", .id(uid))
             // Its row goes too: what anybody may make must leave nothing behind.
             try transaction.execute("DELETE FROM clients WHERE id = ?1", .id(client))
             try transaction.append(event, limits: limits)
             try transaction.raiseResourcesVersion()
-            return (true, isWhole)
+            return true
         }
-        if !ended.isWhole { await endLater(ofClients: [uid], at: now) }
-        return ended.isDeleted
     }
 }

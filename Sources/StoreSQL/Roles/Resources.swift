@@ -91,24 +91,22 @@ extension SQLStore {
         let (userIDs, clientUIDs) = (request.wanted.users.map { _ in newIdentifier() }, request.wanted.clients.map { _ in newIdentifier() })
         let onResources = onResources
         // What was not ended when they were disabled must not come to life with them.
-        for uid in try await disabledClients(of: request.wanted) where try await !endGrants(ofClient: uid, at: event.at) {
-            throw .overloaded
-        }
-        let applied = try await write(committed: { (outcome: (ApplyOutcome, StoredResources?, [Identifier])) in
+        for uid in try await disabledClients(of: request.wanted) { while try await !endGrants(ofClient: uid, at: event.at) {} }
+        return try await write(committed: { (outcome: (ApplyOutcome, StoredResources?)) in
             if let stored = outcome.1 { onResources(stored) }
-        }) { (transaction) throws(StoreError) -> (ApplyOutcome, StoredResources?, [Identifier]) in
+        }) { (transaction) throws(StoreError) -> (ApplyOutcome, StoredResources?) in
             // One at a time, on all nodes together: this row is always there, and nobody else locks it.
             _ = try transaction.query("SELECT name FROM meta WHERE name = 'store_id'\(transaction.dialect.lockingClause)")
             let stored = try transaction.document(managedBy: .file)
             let changes = try transaction.difference(to: request.wanted, prune: request.prune)
             let applying = Applying(transaction: transaction, request: request, now: event.at, margin: limits.revocationMargin)
             let conflicts = try applying.conflicts()
-            guard conflicts.isEmpty else { return (.conflict(conflicts), nil, []) }
+            guard conflicts.isEmpty else { return (.conflict(conflicts), nil) }
             try applying.definitions(.resource, stored.resources, request.wanted.resources, name: \.id.text, encode: ResourceJSON.encode)
             try applying.narrowRoles(stored.roles)
             try applying.definitions(.role, stored.roles, request.wanted.roles, name: \.name.text, encode: ResourceJSON.encode)
             try applying.definitions(.route, stored.routes, request.wanted.routes, name: \.name, encode: ResourceJSON.encode)
-            let ended = try applying.clients(stored.clients, uids: clientUIDs)
+            try applying.clients(stored.clients, uids: clientUIDs)
             try applying.users(ids: userIDs)
             try transaction.execute(
                 "INSERT INTO meta (name, value) VALUES ('applied_digest', ?1) ON CONFLICT (name) DO UPDATE SET value = ?1",
@@ -117,10 +115,8 @@ extension SQLStore {
             if !changes.isEmpty { try transaction.append(event, limits: limits) }
             let document = try transaction.document(managedBy: nil)
             let version = changes.isEmpty ? try transaction.resourcesVersion() : try transaction.raiseResourcesVersion()
-            return (.applied(changes), StoredResources(document: document, version: version), ended)
-        }
-        await endLater(ofClients: applied.2, at: event.at)
-        return applied.0
+            return (.applied(changes), StoredResources(document: document, version: version))
+        }.0
     }
 
     /// Of the clients that a file wants, those that a file has disabled.
@@ -216,13 +212,11 @@ private struct Applying {
         }
     }
 
-    /// - Returns: Those that have ended and have grants left, by their uid.
-    func clients(_ stored: [ClientDefinition], uids: [Identifier]) throws(StoreError) -> [Identifier] {
+    func clients(_ stored: [ClientDefinition], uids: [Identifier]) throws(StoreError) {
         let wanted = request.wanted.clients
-        var left: [Identifier] = []
         for client in stored where !wanted.contains(where: { $0.id == client.id }) {
             guard let row = try transaction.client(client.id) else { continue }
-            if try !transaction.endEverything(ofClient: row.id, uid: row.uid, at: now, margin: margin) { left.append(row.uid) }
+            try transaction.endEverything(ofClient: row.id, uid: row.uid, at: now, margin: margin)
             if request.prune { try transaction.execute("DELETE FROM consents WHERE client_uid = ?1", .id(row.uid)) }
             let state = request.prune ? "deleted = 1" : "disabled = CASE WHEN disabled = 2 THEN 2 ELSE 1 END"
             try transaction.execute("UPDATE clients SET \(state) WHERE id = ?1", .id(row.id))
@@ -243,13 +237,18 @@ private struct Applying {
                 continue
             }
             if row.definition == client, !row.isDisabled { continue }
+            // Another apply may have disabled it since this one looked: what was left of it must not come to life.
+            if row.isDisabled, try !transaction.query("SELECT 1 FROM clients WHERE id = ?1 AND disabled = 1", .id(row.id)).isEmpty,
+                try !transaction.endEverything(ofClient: row.id, uid: row.uid, at: now, margin: margin)
+            {
+                throw .overloaded
+            }
             try transaction.execute(
                 "UPDATE clients SET definition = ?1, disabled = CASE WHEN disabled = 2 THEN 2 ELSE 0 END WHERE id = ?2", definition,
                 .id(client.id))
             let narrows = !row.definition.scopes.isSubset(of: client.scopes) || !Set(row.definition.grants).isSubset(of: client.grants)
             if narrows { try transaction.raiseEpoch(ofClient: row.id, at: now, margin: margin) }
         }
-        return left
     }
 
     /// A client that was deleted left its row behind: the new one has another uid and a higher epoch, so nothing of the

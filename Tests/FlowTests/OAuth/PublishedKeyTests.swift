@@ -80,7 +80,7 @@ struct PublishedKeyTests {
             """
               - {id: worker, grants: [client_credentials], scopes: ["orders:read"], token_endpoint_auth_method: private_key_jwt,
                  workload_issuer: "https://cluster.example", workload_subject: "system:serviceaccount:shop:worker",
-                 workload_jwks_uri: "\(publisher.url)/openid/v1/jwks", jwks: \(try ProvingClient().jwks)}
+                 workload_jwks_uri: "\(publisher.url)/openid/v1/jwks"}
             """, settings: ["--outbound.allow", "127.0.0.1:\(publisher.backend.port)"])
         let subject = JSONValue.string("system:serviceaccount:shop:worker")
         func presented(_ signer: ProvingClient, _ more: [(String, JSONValue?)] = []) async throws -> Answer {

@@ -12,7 +12,8 @@ extension FaultyText {
             #"resources.yaml:1:98: clients[0].token_endpoint_auth_method: is none; only a client that is public: true proves nothing"#),
         .init(
             #"clients: [{id: a, grants: [client_credentials], token_endpoint_auth_method: private_key_jwt}]"#,
-            #"resources.yaml:1:77: clients[0].token_endpoint_auth_method: is private_key_jwt, which needs jwks or jwks_uri"#),
+            #"resources.yaml:1:77: clients[0].token_endpoint_auth_method: is private_key_jwt, which needs jwks, jwks_uri or workload_issuer"#
+        ),
         .init(
             #"clients: [{id: a, grants: [client_credentials], token_endpoint_auth_method: self_signed_tls_client_auth}]"#,
             #"resources.yaml:1:77: clients[0].token_endpoint_auth_method: is self_signed_tls_client_auth, which needs jwks or jwks_uri"#),

@@ -38,17 +38,21 @@ struct ManyGrantsContract {
             isOffline: one.grant.isOffline, binding: one.grant.binding)
     }
 
-    @Test("disabled, it ends whole; the log names it, and not each of its grants", arguments: StoreKind.allCases)
+    @Test(
+        "disabled, it ends at once; the log names it, and not each of its grants; enabled, none of them is left",
+        arguments: StoreKind.allCases)
     func disabled(_ kind: StoreKind) async throws {
         let test = try await kind.open(limits: StoreLimits(endingTimeMax: .seconds(60)))
         let one = try await many(test)
         let before = test.revoked.count
         #expect(try await test.store.setClientDisabled("popular", true, event: test.event(.clientChanged)))
-        #expect(try await live(test, one) == 0)
+        #expect(try await live(test, one) == Self.copies + 1 - SQLStore.grantsAtOnce)
+        for number in [1, Self.copies] { #expect(try await test.refreshed(copy(one, number)).word != "refreshed") }
         let told = test.revoked.dropFirst(before)
         #expect(told.contains { $0.kind == .client && $0.id == "popular" })
         #expect(told.count <= SQLStore.grantsAtOnce + 1)
         #expect(try await test.store.setClientDisabled("popular", false, event: test.event(.clientChanged)))
+        #expect(try await live(test, one) == 0)
         for number in [1, Self.copies] { #expect(try await test.refreshed(copy(one, number)).word == "gone") }
     }
 
@@ -57,10 +61,8 @@ struct ManyGrantsContract {
         let test = try await kind.open(limits: StoreLimits(endingTimeMax: .zero))
         let one = try await many(test)
         #expect(try await test.store.setClientDisabled("popular", true, event: test.event(.clientChanged)))
-        // One part with it, one after it.
-        #expect(try await live(test, one) == Self.copies + 1 - 2 * SQLStore.grantsAtOnce)
         #expect(try await test.refreshed(copy(one, Self.copies)).word != "refreshed")
-        // Another part of them, put back as if there were more.
+        // As if there were more.
         _ = try await test.database.write(
             { (connection) throws(StoreError) in try connection.execute("UPDATE grants SET revoked_ms = NULL", []) }, committed: { _ in })
         var refusals = 0
