@@ -80,10 +80,18 @@ struct FailureTests {
 
     @Test("nobody there is a 502")
     func refused() async throws {
-        let backend = try await Backend.start { _ in .ok("x") }
-        let port = backend.port
-        await backend.stop()
-        let proxy = try await ProxyFixture.start([port])
+        // A port that is taken, so that nobody else gets it, and that nobody listens at.
+        let holder = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
+        defer { close(holder) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let status = withUnsafeMutablePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(holder, $0, length) == 0 ? getsockname(holder, $0, &length) : -1 }
+        }
+        try #require(status == 0)
+        let proxy = try await ProxyFixture.start([Int(UInt16(bigEndian: address.sin_port))])
         let answer = try await proxy.ask(Self.get)
         #expect(answer.status == 502 && answer.code == "bad_gateway")
         #expect(proxy.records.first?.reason == "upstream_refused")
