@@ -116,6 +116,8 @@ package struct OAuthError: Error, Sendable, Equatable {
         case requestObjectNeeded = "request_object_needed"
         case requestURIUnknown = "request_uri_unknown"
         case requestURISpent = "request_uri_spent"
+        case requestURINotRegistered = "request_uri_not_registered"
+        case requestURIUnreachable = "request_uri_unreachable"
         case pushedRequestNeeded = "pushed_request_needed"
         case encryptionKeyMissing = "encryption_key_missing"
         case detailsUnknown = "details_unknown"

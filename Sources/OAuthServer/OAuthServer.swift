@@ -20,6 +20,7 @@ package struct OAuthServer: Sendable {
         package var environment: Environment
         package var registration: ClientRegistration
         package var documents: ClientDocuments
+        package var requestDocuments: RequestDocuments
         /// `introspection.inactive_per_minute` and `par.per_minute`.
         package var perMinute: (inactive: Int64, pushed: Int64)
         /// `mtls_url`.
@@ -28,8 +29,9 @@ package struct OAuthServer: Sendable {
         package init(
             store: any Stores, clients: ClientAuthentication, tokens: RefreshTokens, masterKeys: MasterKeys, verifier: TokenVerifier,
             nonces: DPoPNonces, environment: Environment, registration: ClientRegistration, documents: ClientDocuments,
-            perMinute: (inactive: Int64, pushed: Int64), mutualTLSOrigin: Identifier?
+            requestDocuments: RequestDocuments, perMinute: (inactive: Int64, pushed: Int64), mutualTLSOrigin: Identifier?
         ) {
+            self.requestDocuments = requestDocuments
             self.mutualTLSOrigin = mutualTLSOrigin
             self.perMinute = perMinute
             self.registration = registration
@@ -106,7 +108,7 @@ package struct OAuthServer: Sendable {
         let known = KnownClients(store: store, documents: documents, policy: registration.policy, changed: registration.changed)
         let requests = AuthorizeRequests(
             clients: known, parked: store,
-            objects: RequestObjects(keys: tokens.issuer.clientKeys, issuer: issuer), steps: steps)
+            objects: RequestObjects(keys: tokens.issuer.clientKeys, issuer: issuer), documents: parts.requestDocuments, steps: steps)
         authorize = AuthorizeEndpoint(
             requests: requests, store: store, policies: policies, issuer: tokens.issuer, masterKeys: parts.masterKeys,
             lifetimes: tokens.lifetimes)
@@ -167,7 +169,8 @@ package struct OAuthServer: Sendable {
             metadata.list("\(name)_encryption_alg_values_supported", ClientFields.keyEncryptions)
             metadata.list("\(name)_encryption_enc_values_supported", ClientFields.contentEncryptions)
         }
-        metadata.flag("request_uri_parameter_supported", false)
+        metadata.flag("request_uri_parameter_supported", true)
+        metadata.flag("require_request_uri_registration", true)
         metadata.flag("require_pushed_authorization_requests", false)
         logout.describe(in: &metadata)
         registration.describe(in: &metadata)

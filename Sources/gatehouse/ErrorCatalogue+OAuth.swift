@@ -107,6 +107,14 @@ extension ErrorCatalogue {
                 "Push a new one; they last 300 s."
             ),
             ("request_uri_spent", "The pushed request was used while the person was on the way.", "Push a new one for each sign-in."),
+            (
+                "request_uri_not_registered", "An address that the client's `request_uris` do not have.",
+                "Add it there, or send the object itself in `request`."
+            ),
+            (
+                "request_uri_unreachable", "The request object cannot be read at its registered address; the log says why.",
+                "It is served as `application/oauth-authz-req+jwt`, at most 16 KiB, at an address that `outbound.allow` lets through."
+            ),
             ("request_object_invalid", "The request object cannot be believed: signature, `iss`, `aud` or times.", "RFC 9101 section 10."),
             ("request_object_needed", "The client must sign its requests and sent a plain one.", "Send `request`, or push one."),
             (

@@ -233,6 +233,7 @@ final class Node: Sendable {
                 store: store, clients: clients, tokens: refreshTokens, masterKeys: masterKeys, verifier: verifier,
                 nonces: proofDesk.nonces, environment: environment, registration: registration,
                 documents: ClientDocuments(policy: policy, calls: calls, environment: environment, log: log),
+                requestDocuments: RequestDocuments(calls: calls, environment: environment, log: log),
                 perMinute: (
                     inactive: try settings.resolved.integer("introspection.inactive_per_minute"),
                     pushed: try settings.resolved.integer("par.per_minute")

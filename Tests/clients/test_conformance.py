@@ -232,7 +232,6 @@ def test_id_token_hint(party):
     assert second["sub"] == first["sub"]
 
 
-@pytest.mark.xfail(reason="id_token_hint is not read yet", strict=False)
 def test_id_token_hint_of_somebody_else(party):
     """Whoever is signed in here is not the one (OpenID Connect Core §3.1.2.1)."""
     tokens, _ = party.sign_in()
@@ -299,18 +298,16 @@ def test_server_client_secret_post(party, clients):
 UNSIGNED = jwt.encode({"iss": "conformance", "aud": oauth.AUTH, "redirect_uri": "https://evil.example.com/"}, None, algorithm="none")
 
 
-@pytest.mark.xfail(reason="the parameter request is passed over", strict=False)
 def test_request_object_is_refused_as_unsupported(party):
     """OpenID Connect Core §6.1: never passed over, because what it says would not hold."""
-    assert oauth.discover()["request_parameter_supported"] is False
+    assert "none" not in oauth.discover()["request_object_signing_alg_values_supported"]
     assert party.error(request=UNSIGNED) == "request_not_supported"
 
 
 def test_request_uri_is_refused_as_unsupported(party):
-    """On a page: the redirect URI may be one that the unread object contradicts."""
-    assert oauth.discover()["request_uri_parameter_supported"] is False
-    with pytest.raises(Refused, match="request_uri_not_supported"):
-        party.error(request_uri="https://rp.example.com/request")
+    """By a client that has registered none: nobody else can have this server fetch something."""
+    assert oauth.discover()["require_request_uri_registration"] is True
+    assert party.error(request_uri="https://rp.example.com/request") == "request_uri_not_supported"
 
 
 def test_claims_essential(party):

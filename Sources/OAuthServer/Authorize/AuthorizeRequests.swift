@@ -7,9 +7,14 @@ package struct AuthorizeRequests: Sendable {
     private let clients: any ClientSource
     private let parked: any ParkedStore
     private let objects: RequestObjects
+    private let documents: RequestDocuments
     private let steps: [any AuthorizeStep]
 
-    package init(clients: any ClientSource, parked: any ParkedStore, objects: RequestObjects, steps: [any AuthorizeStep]) {
+    package init(
+        clients: any ClientSource, parked: any ParkedStore, objects: RequestObjects, documents: RequestDocuments,
+        steps: [any AuthorizeStep]
+    ) {
+        self.documents = documents
         self.clients = clients
         self.parked = parked
         self.objects = objects
@@ -29,15 +34,23 @@ package struct AuthorizeRequests: Sendable {
         }
     }
 
-    /// Opens the request object, if there is one (RFC 9101 §6.1). Once, when the request comes in: what was good then is good to the end
-    /// of the way.
+    /// Opens the request object, if there is one, by value or by a registered reference (RFC 9101 §5, §6.1). Once, when the request comes
+    /// in: what was good then is good to the end of the way.
     ///
     /// - Throws: What is shown on a page. What is wrong with the object itself, `check` throws.
     package func open(_ sent: FormParameters, at now: Instant) async throws(OAuthError) -> Opened {
-        guard sent["request"] != nil else { return Opened(parameters: sent, isSigned: false) }
+        let uri = try sent.optional("request_uri", bytesMax: URISyntax.bytesMax)
+        let reference = uri.flatMap { PushedRequestEndpoint.id($0) == nil ? $0 : nil }
+        guard sent["request"] != nil || reference != nil else { return Opened(parameters: sent, isSigned: false) }
         let client = try await client(Identifier(try sent.required("client_id", bytesMax: 2_048)), keeps: false, at: now)
-        do {
-            return Opened(parameters: try await objects.open(sent, of: client, at: now), isSigned: true)
+        do throws(OAuthError) {
+            guard let reference, sent["request"] == nil else {
+                return Opened(parameters: try await objects.open(sent, of: client, at: now), isSigned: true)
+            }
+            // What would be refused anyway is not fetched.
+            if client.policy.needsPushedRequest { throw AuthorizeRequests.notPushed }
+            let object = try await documents.object(at: reference, of: client)
+            return Opened(parameters: try await objects.open(object, of: client, at: now), isSigned: true)
         } catch {
             var opened = Opened(parameters: sent, isSigned: false)
             opened.fault = error
@@ -61,7 +74,9 @@ package struct AuthorizeRequests: Sendable {
         let sent = opened.parameters
         let id = Identifier(try sent.required("client_id", bytesMax: 2_048))
         let client = try await client(id, keeps: keeps, at: now)
-        let (parameters, pushed, wasSigned) = try await self.parameters(sent, client, at: now)
+        // What is wrong with the object is told where the parameters beside it lead, for there are no others.
+        let (parameters, pushed, wasSigned) =
+            opened.fault == nil ? try await self.parameters(sent, client, at: now) : (sent, nil, false)
         guard client.definition.grants.contains(.authorizationCode) else {
             throw OAuthError(.unauthorizedClient, .grantNotAllowed, "This client may not send people here.")
         }
@@ -75,12 +90,15 @@ package struct AuthorizeRequests: Sendable {
             request: AuthorizationRequest(target: target, state: state, responseMode: mode, pushedRequest: pushed))
     }
 
+    private static let notPushed = OAuthError(
+        .invalidRequest, .pushedRequestNeeded, "This client must push its requests first (RFC 9126 §5).")
+
     /// The second phase: every step in order. Its refusals go to the proved target.
     package func check(_ proved: Proved) async throws(OAuthError) -> AuthorizationRequest {
         if let fault = proved.fault { throw fault }
         var request = proved.request
         if request.client.policy.needsPushedRequest, request.pushedRequest == nil {
-            throw OAuthError(.invalidRequest, .pushedRequestNeeded, "This client must push its requests first (RFC 9126 §5).")
+            throw AuthorizeRequests.notPushed
         }
         if request.client.definition.metadata.needsSignedRequest, !proved.isSigned {
             throw OAuthError(.invalidRequest, .requestObjectNeeded, "This client must send signed requests (RFC 9101 §10.5).")
@@ -121,12 +139,9 @@ package struct AuthorizeRequests: Sendable {
     private func parameters(
         _ sent: FormParameters, _ client: Client, at now: Instant
     ) async throws(OAuthError) -> (FormParameters, pushed: Identifier?, isSigned: Bool) {
-        guard let uri = try sent.optional("request_uri", bytesMax: 512) else { return (sent, nil, false) }
-        guard let id = uri.dropping(prefix: "urn:ietf:params:oauth:request_uri:") else {
-            throw OAuthError(.requestURINotSupported, .requestURIUnknown, "This request_uri is not one that was given out here.")
-        }
+        guard let id = try sent.optional("request_uri", bytesMax: 512).flatMap(PushedRequestEndpoint.id) else { return (sent, nil, false) }
         let found: Parked?
-        do { found = try await parked.parked(.pushedRequest, Identifier(id), at: now) } catch { throw OAuthError(storeError: error) }
+        do { found = try await parked.parked(.pushedRequest, id, at: now) } catch { throw OAuthError(storeError: error) }
         // One text for a wrong client too: whoever guesses learns nothing.
         guard let found, found.clientID == client.id, let query = found.value["query"]?.string,
             let pushed = try? FormParameters(query.utf8)  // it was read before it was stored
@@ -134,6 +149,6 @@ package struct AuthorizeRequests: Sendable {
             throw OAuthError(
                 .invalidRequestURI, .requestURIUnknown, "The request was used before, has expired, or is not this application's.")
         }
-        return (pushed, Identifier(id), found.value["signed"]?.bool ?? false)
+        return (pushed, id, found.value["signed"]?.bool ?? false)
     }
 }

@@ -2,8 +2,7 @@ package import AuthCore
 package import Store
 internal import TokenVerification
 
-/// Request objects (RFC 9101, OpenID Connect Core §6.1): an authorization request that its client has signed. By value alone; what is
-/// fetched is only what the client pushes (RFC 9126) or has registered.
+/// Request objects (RFC 9101, OpenID Connect Core §6): an authorization request that its client has signed.
 package struct RequestObjects: Sendable {
     /// Those that a nested request may not bring along (RFC 9101 §4).
     private static let nested = ["request", "request_uri"]
@@ -21,10 +20,16 @@ package struct RequestObjects: Sendable {
     /// - Returns: `sent` itself when there is no object.
     /// - Throws: `invalid_request_object`; `request_not_supported` for a client that has no keys.
     package func open(_ sent: FormParameters, of client: Client, at now: Instant) async throws(OAuthError) -> FormParameters {
-        guard let text = try sent.optional("request", bytesMax: 16_384) else { return sent }
+        guard let text = try sent.optional("request", bytesMax: RequestDocuments.bytesMax) else { return sent }
         guard sent["request_uri"] == nil else {
             throw OAuthError(.invalidRequest, .requestObjectInvalid, "request and request_uri stand together (RFC 9101 §5).")
         }
+        return try await open(text, of: client, at: now)
+    }
+
+    /// - Parameter text: The object itself.
+    /// - Throws: As the other one.
+    package func open(_ text: String, of client: Client, at now: Instant) async throws(OAuthError) -> FormParameters {
         let metadata = client.definition.metadata
         guard metadata.jwks != nil || metadata.jwksURI != nil else {
             throw OAuthError(.requestNotSupported, .requestObjectInvalid, "A client without registered keys cannot sign its requests.")

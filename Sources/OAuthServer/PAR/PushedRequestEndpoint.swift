@@ -18,7 +18,10 @@ package struct PushedRequestEndpoint: Sendable {
 
     /// §2.2: a short time, for the browser is sent here next.
     package static let lifetime = Duration.seconds(300)
-    package static let prefix = "urn:ietf:params:oauth:request_uri:"
+    private static let prefix: StaticString = "urn:ietf:params:oauth:request_uri:"
+
+    /// The id in a `request_uri` that was given out here (or means to be one); nothing for the address of a document.
+    static func id(_ uri: String) -> Identifier? { uri.dropping(prefix: prefix).map { Identifier($0) } }
 
     private let clients: ClientAuthentication
     private let requests: AuthorizeRequests
@@ -70,7 +73,7 @@ package struct PushedRequestEndpoint: Sendable {
             // It is used up at the end of the way, so it stays as long as the way may take.
             expiresAt: request.now + PushedRequestEndpoint.lifetime)
         do { _ = try await store.park([record], at: request.now) } catch { throw OAuthError(storeError: error) }
-        return Pushed(requestURI: PushedRequestEndpoint.prefix + id.text, expiresIn: PushedRequestEndpoint.lifetime)
+        return Pushed(requestURI: "\(PushedRequestEndpoint.prefix)\(id.text)", expiresIn: PushedRequestEndpoint.lifetime)
     }
 
     /// A request is a row for five minutes, whatever comes of it.

@@ -80,8 +80,8 @@ package enum ClientFields {
 
     private static let requests: [ClientField] = [
         texts(
-            "request_uris", \.requestURIs, "list of URLs", "Where its request objects may be fetched from (RFC 9101 §5.2).",
-            URISyntax.webFault),
+            "request_uris", \.requestURIs, "list of URLs",
+            "Where its request objects may be fetched from (RFC 9101 §5.2); with a fragment, only as it stands.", URISyntax.requestFault),
         text(
             "request_object_signing_alg", \.requestObjectAlgorithm, words(signatures), "The only algorithm of its request objects.",
             oneOf(signatures)),

@@ -32,6 +32,15 @@ package enum URISyntax {
         return hasDotSegment(path) ? "has a dot segment" : nil
     }
 
+    /// Where a request object is read (OpenID Connect Registration §2): an address with a fragment or without one.
+    package static func requestFault(_ uri: String) -> String? {
+        if uri.utf8.count > bytesMax { return "is longer than \(bytesMax) bytes" }
+        let parts = uri.utf8.split(separator: UInt8(ascii: "#"), omittingEmptySubsequences: false)
+        if parts.count > 2 { return "has two fragments" }
+        if let fragment = parts.dropFirst().first, let fault = characterFault(Array(fragment)) { return fault }
+        return webFault(String(Substring(parts[0])))
+    }
+
     private static func characterFault(_ bytes: [UInt8]) -> String? {
         if bytes.count > bytesMax { return "is longer than \(bytesMax) bytes" }
         let forbidden = Array("\"<>\\^`{|}".utf8)

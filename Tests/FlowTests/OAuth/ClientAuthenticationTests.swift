@@ -12,7 +12,9 @@ import TokenVerification
 
 /// Clients that prove themselves with a key, each in its own way.
 extension TestNode {
-    static func proving(_ client: ProvingClient, _ more: String = "", settings: [String] = []) async throws -> TestNode {
+    static func proving(
+        _ client: ProvingClient, _ more: String = "", settings: [String] = [], calls: (any OutgoingCalls)? = nil
+    ) async throws -> TestNode {
         let resources = """
             users:
               - {username: alice, email: alice@example.com, password: correct-horse-battery, roles: [customer]}
@@ -37,7 +39,7 @@ extension TestNode {
             routes:
               - {name: orders, match: {path: /orders}, upstream: "http://127.0.0.1:7001", require: {scope: "orders:read"}}
             """
-        let test = try await start(settings, resources: resources)
+        let test = try await start(settings, resources: resources, calls: calls)
         try await test.node.keys.maintain()
         return test
     }

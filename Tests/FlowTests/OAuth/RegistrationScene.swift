@@ -53,6 +53,7 @@ extension TestClient {
 /// Servers of others: documents by their URLs, and who asked for them.
 final class Documents: OutgoingCalls {
     private let held: Mutex<[String: String]>
+    private let types = Mutex<[String: String]>([:])
     private let requests = Mutex<[String]>([])
     private let failure = Mutex<OutgoingError?>(nil)
 
@@ -60,7 +61,10 @@ final class Documents: OutgoingCalls {
 
     var asked: [String] { requests.withLock { $0 } }
 
-    func put(_ url: String, _ document: String) { held.withLock { $0[url] = document } }
+    func put(_ url: String, _ document: String, type: String = "application/json") {
+        held.withLock { $0[url] = document }
+        types.withLock { $0[url] = type }
+    }
     func fail(_ error: OutgoingError?) { failure.withLock { $0 = error } }
 
     func fetch(_ request: OutgoingRequest) async throws(OutgoingError) -> OutgoingAnswer {
@@ -69,9 +73,11 @@ final class Documents: OutgoingCalls {
         guard let text = held.withLock({ $0[request.url.text] }) else {
             return OutgoingAnswer(status: 404, headers: Headers([]), body: [], url: request.url)
         }
+        let type = types.withLock { $0[request.url.text] } ?? "application/json"
         // As the real one does it.
+        guard request.acceptedTypes.isEmpty || request.acceptedTypes.contains(type) else { throw .wrongMediaType }
         guard text.utf8.count <= request.limits.bodyBytesMax else { throw .bodyTooLarge }
         return OutgoingAnswer(
-            status: 200, headers: Headers([("content-type", "application/json")]), body: Array(text.utf8), url: request.url)
+            status: 200, headers: Headers([("content-type", type)]), body: Array(text.utf8), url: request.url)
     }
 }

@@ -195,6 +195,9 @@ extension FaultyText {
             #"clients: [{id: a, public: true, grants: [login], request_uris: ['ftp://a']}]"#,
             #"resources.yaml:1:64: clients[0].request_uris: is neither https://… nor http:// on loopback"#),
         .init(
+            #"clients: [{id: a, public: true, grants: [login], request_uris: ['https://a/r#1#2']}]"#,
+            #"resources.yaml:1:64: clients[0].request_uris: has two fragments"#),
+        .init(
             #"clients: [{id: a, public: true, grants: [login], request_object_signing_alg: none}]"#,
             #"resources.yaml:1:78: clients[0].request_object_signing_alg: is none of RS256, PS256, ES256, EdDSA"#),
         .init(
