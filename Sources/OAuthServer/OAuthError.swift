@@ -122,6 +122,7 @@ package struct OAuthError: Error, Sendable, Equatable {
         case encryptionKeyMissing = "encryption_key_missing"
         case detailsUnknown = "details_unknown"
         case detailsMalformed = "details_malformed"
+        case detailsNotGranted = "details_not_granted"
         case tokenNotActive = "token_not_active"
         case tokenNotOfPerson = "token_not_of_person"
         case deviceCodeUnknown = "device_code_unknown"
@@ -164,15 +165,30 @@ package struct OAuthError: Error, Sendable, Equatable {
 
     package var code: Code
     package var reason: Reason
-    /// What the client's developer reads.
-    package var detail: String
+    /// What the client's developer reads: of the characters that `error_description` may have (RFC 6749 §4.1.2.1, §5.2).
+    package let detail: String
     /// When to try again, where that is known.
     package var retryAfter: Duration?
 
     package init(_ code: Code, _ reason: Reason, _ detail: String) {
         self.code = code
         self.reason = reason
-        self.detail = detail
+        self.detail = OAuthError.printable(detail)
+    }
+
+    /// Texts quote what was sent, and name sections.
+    private static func printable(_ text: String) -> String {
+        if text.utf8.allSatisfy({ (0x20...0x7E).contains($0) && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }) { return text }
+        var printable = ""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"", "\\": printable += "'"
+            case "§": printable += "section "
+            case "\u{20}"..."\u{7E}": printable.unicodeScalars.append(scalar)
+            default: printable += "?"
+            }
+        }
+        return printable
     }
 
     /// 429: nothing of the request was looked at.

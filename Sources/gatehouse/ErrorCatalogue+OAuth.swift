@@ -121,6 +121,11 @@ extension ErrorCatalogue {
                 "details_unknown", "A type of `authorization_details` that is not known, or not the client's.",
                 "See its `authorization_details_types`."
             ),
+            (
+                "details_not_granted",
+                "`authorization_details` of a token request has one that the grant does not have, or the grant has none.",
+                "Ask for them in the authorization request; a token can have fewer of them, each as it was granted (RFC 9396 section 6)."
+            ),
             ("details_malformed", "`authorization_details` is no array of objects with a `type`.", "RFC 9396 section 2."),
         ])
 

@@ -83,7 +83,8 @@ struct MovingAuthorizations {
             windows: RefreshRotation.Windows(reuse: .seconds(10), retryMax: .seconds(600)), idleLifetime: .seconds(86_400),
             accessLifetime: .seconds(600))
         guard
-            case .refreshed(let refreshed) = try await store.refresh(offline.id, at: now, event: event, judge: { _ in presentation }).get()
+            case .refreshed(let refreshed) = try await store.refresh(offline.id, at: now, event: event, judge: { _, _ in presentation })
+                .get()
         else {
             throw StoreError.corrupt("the offline grant has gone")
         }

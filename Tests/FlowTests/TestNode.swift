@@ -139,6 +139,11 @@ struct Answer: Sendable {
     func header(_ name: String) -> String? { headers.first { $0.name == name }?.value }
     func text(_ name: String) -> String { json[name]?.string ?? "" }
 
+    /// Whether it has no other characters than `error_description` may have (RFC 6749 §4.1.2.1, §5.2).
+    static func isDescription(_ text: String) -> Bool {
+        text.utf8.allSatisfy { (0x20...0x7E).contains($0) && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }
+    }
+
     /// The claims of the access token in it, read without checking anything.
     func claims() throws -> JSONObject {
         let parts = text("access_token").split(separator: ".")
@@ -193,8 +198,17 @@ extension TestNode {
             }
         case .exchange: response = ResponseFacts(status: 598)
         }
-        return Answer(status: response.status, headers: response.headers, body: response.body)
+        let answer = Answer(status: response.status, headers: response.headers, body: response.body)
+        let path = target.prefix { $0 != "?" }
+        if TestNode.clientPaths.contains(String(path)) || path.hasPrefix("/register/"), let text = answer.json["error_description"]?.string
+        {
+            #expect(Answer.isDescription(text), "\(path): \(text)")
+        }
+        return answer
     }
+
+    /// Where RFC 6749 §5.2 says how refusals look.
+    private static let clientPaths = ["/token", "/par", "/introspect", "/revoke", "/device_authorization", "/register", "/userinfo"]
 
     func post(_ target: String, _ json: String, headers: [(String, String)] = [], to listener: Listener = .auth) async -> Answer {
         await send("POST", target, Array(json.utf8), headers: [("content-type", "application/json")] + headers, to: listener)

@@ -176,7 +176,7 @@ extension TestStore {
             windows: RefreshRotation.Windows(reuse: .seconds(10), retryMax: .seconds(600)), idleLifetime: .seconds(30 * 86_400),
             accessLifetime: .seconds(600)
         )
-        return try await store.refresh(grant.id, at: now, event: event(.refreshReplayed)) { _ in presentation }.get()
+        return try await store.refresh(grant.id, at: now, event: event(.refreshReplayed)) { _, _ in presentation }.get()
     }
 }
 

@@ -21,8 +21,8 @@ package struct AuthorizationRequest: Sendable {
     package var claims: JSONObject?
     package var loginHint: String?
     package var uiLocales: [String] = []
-    /// Of the ID token that was sent as a hint.
-    package var hintedSubject: Identifier?
+    /// Whom the answer must be about, as `claims` and `id_token_hint` say it; nothing: whoever signs in.
+    package private(set) var subjects: [Identifier]?
     /// Of the DPoP key that the code is bound to (RFC 9449 §10).
     package var confirmation: Confirmation?
     package var details: [JSONValue] = []
@@ -35,6 +35,16 @@ package struct AuthorizationRequest: Sendable {
     }
 
     package var client: Client { target.client }
+
+    /// Asks for one of these people, beside whom was asked for before (OpenID Connect Core §3.1.2.2).
+    ///
+    /// - Throws: `login_required`, when nobody is both.
+    mutating func narrow(to named: [Identifier]) throws(OAuthError) {
+        let left = subjects.map { $0.filter(named.contains) } ?? named
+        guard !left.isEmpty else { throw OAuthError(.loginRequired, .hintOfAnother, "The request asks for two people at once.") }
+        subjects = left
+    }
+
     /// Whether somebody else than the one that people have agreed to could be behind it: any program on their device under this client's
     /// name (RFC 8252 §8.6), or a client that came by itself, whose name and redirect URIs are its own to change. Then they are asked each
     /// time, and see where they go.

@@ -66,12 +66,24 @@ package struct AuthorizeEndpoint: Sendable {
 
     /// A request comes in.
     package func begin(_ parameters: FormParameters, _ browser: Browser, at now: Instant) async -> AuthorizeOutcome {
-        let id = Identifier(Base64URL.encode(issuer.environment.randomBytes(16)))
         let opened: AuthorizeRequests.Opened
         do { opened = try await requests.open(parameters, at: now) } catch { return .refused(error) }
+        return await proceed(opened, state(opened, at: now), browser, agreed: nil, at: now)
+    }
+
+    /// The way that a request begins, without a step on it: where the cookies of the browser did not come along. Nothing for a request that
+    /// `begin` answers whoever it is.
+    package func state(_ parameters: FormParameters, at now: Instant) async -> InteractionState? {
+        let opened: AuthorizeRequests.Opened
+        do { opened = try await requests.open(parameters, at: now) } catch { return nil }
+        return opened.isRefused ? nil : state(opened, at: now)
+    }
+
+    private func state(_ opened: AuthorizeRequests.Opened, at now: Instant) -> InteractionState {
+        let id = Identifier(Base64URL.encode(issuer.environment.randomBytes(16)))
         var state = InteractionState(query: opened.parameters.encoded, id: id, startedAt: now)
         state.isSigned = opened.isSigned
-        return await proceed(opened, state, browser, agreed: nil, at: now)
+        return state
     }
 
     /// A step was done: decides anew.
@@ -89,7 +101,9 @@ package struct AuthorizeEndpoint: Sendable {
         _ opened: AuthorizeRequests.Opened, _ state: InteractionState, _ browser: Browser, agreed: Bool?, at now: Instant
     ) async -> AuthorizeOutcome {
         let proved: AuthorizeRequests.Proved
-        do { proved = try await requests.prove(opened, keeps: agreed == true, at: now) } catch { return .refused(error) }
+        do { proved = try await requests.prove(opened, begun: state.startedAt, keeps: agreed == true, at: now) } catch {
+            return .refused(error)
+        }
         do { return try await decide(try await requests.check(proved), state, browser, agreed: agreed, at: now) } catch {
             return refuse(error, proved.request, at: now)
         }
@@ -98,7 +112,7 @@ package struct AuthorizeEndpoint: Sendable {
     /// The person does not want to sign in.
     package func cancel(_ state: InteractionState, at now: Instant) async -> AuthorizeOutcome {
         do {
-            let proved = try await requests.prove(try AuthorizeEndpoint.opened(state), at: now)
+            let proved = try await requests.prove(try AuthorizeEndpoint.opened(state), begun: state.startedAt, at: now)
             return refuse(OAuthError(.accessDenied, .deniedByUser, "The person did not sign in."), proved.request, at: now)
         } catch { return .refused(error) }
     }
@@ -189,7 +203,8 @@ package struct AuthorizeEndpoint: Sendable {
         binding.subject = subject == session.account.id ? nil : subject
         var authorization = Authorization(
             accountID: session.account.id, sessionID: session.session.id, client: request.client, access: (access.scope, access.audiences),
-            binding: binding, isOffline: access.scope.contains("offline_access"), codeLifetime: lifetimes.code)
+            binding: binding, isOffline: access.scope.contains("offline_access"),
+            codeLifetime: min(lifetimes.code, request.client.policy.codeLifetimeMax ?? lifetimes.code))
         authorization.pushedRequest = request.pushedRequest
         authorization.consent = consent
         let event = AuditEvent(

@@ -27,6 +27,7 @@ package struct AuthorizeRequests: Sendable {
         package let isSigned: Bool
         /// Why the object counts for nothing. Told when the target is proved from the parameters beside it.
         fileprivate var fault: OAuthError?
+        var isRefused: Bool { fault != nil }
 
         package init(parameters: FormParameters, isSigned: Bool) {
             self.parameters = parameters
@@ -68,15 +69,19 @@ package struct AuthorizeRequests: Sendable {
 
     /// The first phase: which client, and where the answer goes.
     ///
-    /// - Parameter keeps: As of `ClientSource`.
+    /// - Parameters:
+    ///   - begun: When the browser came with the request: a pushed one must have been in time then.
+    ///   - keeps: As of `ClientSource`.
     /// - Throws: What is shown on a page, and never sent to the client.
-    package func prove(_ opened: Opened, keeps: Bool = false, at now: Instant) async throws(OAuthError) -> Proved {
+    package func prove(
+        _ opened: Opened, begun: Instant, keeps: Bool = false, at now: Instant
+    ) async throws(OAuthError) -> Proved {
         let sent = opened.parameters
         let id = Identifier(try sent.required("client_id", bytesMax: 2_048))
         let client = try await client(id, keeps: keeps, at: now)
         // What is wrong with the object is told where the parameters beside it lead, for there are no others.
         let (parameters, pushed, wasSigned) =
-            opened.fault == nil ? try await self.parameters(sent, client, at: now) : (sent, nil, false)
+            opened.fault == nil ? try await self.parameters(sent, client, begun: begun, at: now) : (sent, nil, false)
         guard client.definition.grants.contains(.authorizationCode) else {
             throw OAuthError(.unauthorizedClient, .grantNotAllowed, "This client may not send people here.")
         }
@@ -137,13 +142,14 @@ package struct AuthorizeRequests: Sendable {
 
     /// The parameters that count: of a pushed request only those that were pushed (RFC 9126 §4).
     private func parameters(
-        _ sent: FormParameters, _ client: Client, at now: Instant
+        _ sent: FormParameters, _ client: Client, begun: Instant, at now: Instant
     ) async throws(OAuthError) -> (FormParameters, pushed: Identifier?, isSigned: Bool) {
         guard let id = try sent.optional("request_uri", bytesMax: 512).flatMap(PushedRequestEndpoint.id) else { return (sent, nil, false) }
         let found: Parked?
         do { found = try await parked.parked(.pushedRequest, id, at: now) } catch { throw OAuthError(storeError: error) }
         // One text for a wrong client too: whoever guesses learns nothing.
-        guard let found, found.clientID == client.id, let query = found.value["query"]?.string,
+        guard let found, found.clientID == client.id, begun.milliseconds < found.value["until"]?.int ?? .max,
+            let query = found.value["query"]?.string,
             let pushed = try? FormParameters(query.utf8)  // it was read before it was stored
         else {
             throw OAuthError(

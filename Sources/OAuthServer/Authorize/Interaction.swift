@@ -46,8 +46,8 @@ package enum Interaction {
             return facts.sessions.isEmpty ? .signIn(again: nil) : .chooseAccount
         }
         if request.prompt.contains(.selectAccount), taken == nil { return .chooseAccount }
-        if facts.sessions.count > 1, taken == nil, request.hintedSubject == nil, !isSilent { return .chooseAccount }
-        if let hinted = request.hintedSubject, subjectOf(session.account) != hinted {
+        if facts.sessions.count > 1, taken == nil, request.subjects == nil, !isSilent { return .chooseAccount }
+        if let subjects = request.subjects, !subjects.contains(subjectOf(session.account)) {
             // Whoever signed in is not who the client asked for: that client gets nothing of them.
             throw OAuthError(.loginRequired, .hintOfAnother, "Somebody else is signed in.")
         }
@@ -69,7 +69,7 @@ package enum Interaction {
         for id in [facts.state.signedIn, facts.state.chosen] {
             if let id, let session = facts.sessions.first(where: { $0.session.id == id }) { return session }
         }
-        if let hinted = request.hintedSubject { return facts.sessions.first { subjectOf($0.account) == hinted } }
+        if let subjects = request.subjects { return facts.sessions.first { subjects.contains(subjectOf($0.account)) } }
         return facts.sessions.first
     }
 

@@ -27,7 +27,10 @@ package struct ClientAssertions: Sendable {
     /// - Parameter path: Of the endpoint that it was sent to.
     /// - Throws: `invalid_client`; the client is told what is wrong with its assertion, and nothing of keys.
     func verify(_ token: PresentedJWT, of client: Client, path: String, at now: Instant) async throws(OAuthError) {
-        if let workload = client.definition.metadata.workloadIssuer, token.claimedIssuer == Identifier(workload) {
+        // The profile wants assertions of the client's own (FAPI 2.0 Security Profile §5.3.2.1).
+        if let workload = client.definition.metadata.workloadIssuer, token.claimedIssuer == Identifier(workload),
+            !client.policy.wantsStrictAudience
+        {
             return try await verify(workload: token, of: client, issuer: workload, at: now)
         }
         let policy = client.policy

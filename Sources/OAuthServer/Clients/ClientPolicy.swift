@@ -49,7 +49,13 @@ package struct ClientPolicy: Sendable {
     /// Whether people are asked before it gets something (OpenID Connect Core §3.1.2.4).
     package var asksForConsent: Bool { !(metadata.isFirstParty || definition.grants.contains(.login)) }
 
-    /// The algorithms that its assertions and request objects may have.
+    /// What it gets is signed with this where it registered nothing (OpenID Connect Registration §2; FAPI 2.0 Security Profile §5.4.1).
+    package var usualAlgorithm: String { profile == .fapi20 ? "ES256" : "RS256" }
+
+    /// How long its codes live at the most (FAPI 2.0 Security Profile §5.3.2.1); nothing: as the setting says.
+    package var codeLifetimeMax: Duration? { profile == .fapi20 ? .seconds(60) : nil }
+
+    /// The algorithms that its assertions, request objects and DPoP proofs may have.
     package var signatureAlgorithms: [String] { profile == .fapi20 ? ["PS256", "ES256", "EdDSA"] : ClientFields.signatures }
 }
 

@@ -38,6 +38,7 @@ package struct DeviceAuthorizationEndpoint: Sendable {
         guard client.definition.grants.contains(.deviceCode) else {
             throw OAuthError(.unauthorizedClient, .grantNotAllowed, "This client may not use the device flow.")
         }
+        if request.parameters["authorization_details"] != nil { throw OAuthError.detailsNotTaken }
         let resources = try request.parameters.resources()
         let scope = try await policies.checked(try request.parameters.scope(), resources: resources, for: client)
         let deviceCode = DeviceCode(issuer.environment)

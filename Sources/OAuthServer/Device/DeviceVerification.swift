@@ -68,7 +68,10 @@ package struct DeviceVerification: Sendable {
         guard let session = DeviceVerification.session(state, browser) else {
             return .chooseAccount(state, client, browser.sessions)
         }
-        if let maxAge = client.definition.metadata.defaultMaxAge, now - session.session.assurance.authenticatedAt > maxAge {
+        // As in `Interaction`: what was proved on this very way is new enough.
+        if state.signedIn != session.session.id, let maxAge = client.definition.metadata.defaultMaxAge,
+            maxAge == .zero || now - session.session.assurance.authenticatedAt > maxAge
+        {
             return .signIn(state, client, again: session)
         }
         if agreed == false { return try await deny(code, waiting, at: now) }

@@ -59,8 +59,8 @@ package struct IntrospectionEndpoint: Sendable {
         else { return false }
         let decision = verifier.decide(
             again: token, for: IntrospectionEndpoint.requirements, now: now, uptime: environment.uptime(), whenStale: .refuse)
-        if case .accept = decision { return true }
-        return false
+        guard case .accept = decision else { return false }
+        return token.expiresAt > now
     }
 
     private static let requirements = {
@@ -115,7 +115,9 @@ package struct IntrospectionEndpoint: Sendable {
         switch decision {
         case .accept(let token):
             let serves = caller.definition.metadata.servedResources.map { Identifier($0) }
-            guard token.clientID == caller.id || token.audiences.contains(where: serves.contains) else {
+            // The leeway that a decision has is for clocks of others (RFC 7662 §2.2).
+            guard token.expiresAt > environment.now(), token.clientID == caller.id || token.audiences.contains(where: serves.contains)
+            else {
                 return (IntrospectionEndpoint.inactive, nil)
             }
             var members = JSONObject([("active", .bool(true)), ("token_type", .string(token.confirmationJKT == nil ? "Bearer" : "DPoP"))])

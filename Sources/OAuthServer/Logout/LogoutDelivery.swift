@@ -166,10 +166,10 @@ extension LogoutDelivery {
             guard let client = try await store.client(logout.clientID), let uri = client.definition.metadata.backchannelLogoutURI else {
                 return .pointless
             }
-            let token = try issuer.logoutToken(logout, to: client, at: now)
+            let token = try await issuer.logoutToken(logout, to: client, at: now)
             let request = OutgoingRequest(
                 .post, try OutgoingURL(uri), headers: [("Content-Type", "application/x-www-form-urlencoded")],
-                body: Array(FormParameters([("logout_token", token)]).encoded.utf8), acceptedTypes: [],
+                body: Array(FormParameters([("logout_token", token.exposed)]).encoded.utf8), acceptedTypes: [],
                 limits: OutgoingLimits(timeMax: LogoutDelivery.callTimeMax))
             let answer = try await calls.fetch(request)
             // 204 is what frameworks make of an empty 200 (Back-Channel Logout §2.8).

@@ -69,14 +69,17 @@ package struct PushedRequestEndpoint: Sendable {
         let id = Identifier(Base64URL.encode(environment.randomBytes(24)))
         let record = Parked(
             kind: .pushedRequest, id: id, clientID: client.id,
-            value: JSONObject([("query", .string(kept.encoded)), ("signed", .bool(opened.isSigned))]),
-            // It is used up at the end of the way, so it stays as long as the way may take.
-            expiresAt: request.now + PushedRequestEndpoint.lifetime)
+            value: JSONObject([
+                ("query", .string(kept.encoded)), ("signed", .bool(opened.isSigned)),
+                ("until", .number(JSONNumber((request.now + PushedRequestEndpoint.lifetime).milliseconds))),
+            ]),
+            // A way can begin with it until then. It is used up at the end of the way, so it stays as long as the way may take.
+            expiresAt: request.now + PushedRequestEndpoint.lifetime + InteractionState.lifetime)
         do { _ = try await store.park([record], at: request.now) } catch { throw OAuthError(storeError: error) }
         return Pushed(requestURI: "\(PushedRequestEndpoint.prefix)\(id.text)", expiresIn: PushedRequestEndpoint.lifetime)
     }
 
-    /// A request is a row for five minutes, whatever comes of it.
+    /// A request is a row for an hour and five minutes, if nothing comes of it.
     private func count(_ client: ClientAuthentication.Proved, _ request: OAuthRequest) throws(OAuthError) {
         let uid = client.client.uid
         let outcome =

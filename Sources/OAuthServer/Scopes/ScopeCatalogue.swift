@@ -187,18 +187,17 @@ package struct ScopePolicy: Sendable {
 
     /// The same for a part of it that was asked for (RFC 6749 §6, RFC 8707 §2.2).
     ///
-    /// - Throws: `invalid_scope`, `invalid_target` for what the grant does not have: it can only shrink.
+    /// - Throws: As `RequestedAccess.check`, and `invalid_target` for a resource of which nothing is left.
     package func refreshed(
-        _ grant: Grant, requested: ScopeSet?, audiences: [Identifier], roles: [Identifier], client: Client
+        _ grant: Grant, for requested: RequestedAccess, roles: [Identifier], client: Client
     ) throws(OAuthError) -> GrantedAccess {
-        if let requested, !requested.isSubset(of: grant.scope) {
-            throw OAuthError(.invalidScope, .scopeNotGranted, "A scope was asked for that was not granted.")
+        try requested.check(against: grant)
+        var scope = (requested.scope ?? grant.scope).intersection(allowed(roles: roles, client: client))
+        if !requested.resources.isEmpty { scope = owned(by: requested.resources, of: scope) }
+        let owners = audiencesOwning(scope)
+        for resource in requested.resources where !owners.contains(resource) {
+            throw OAuthError(.invalidTarget, .audienceNotGranted, "Nothing of the resource \"\(resource)\" is granted any more.")
         }
-        var scope = (requested ?? grant.scope).intersection(allowed(roles: roles, client: client))
-        for audience in audiences where !grant.audiences.contains(audience) {
-            throw OAuthError(.invalidTarget, .audienceNotGranted, "The resource \"\(audience)\" was not granted.")
-        }
-        if !audiences.isEmpty { scope = owned(by: audiences, of: scope) }
         return try access(scope: scope)
     }
 

@@ -8,7 +8,8 @@ extension TokenIssuer {
     /// UserInfo as a JWT (OpenID Connect Core §5.3.2); nothing when the client has not registered for it.
     package func userInfo(_ members: JSONObject, for client: Client) async throws(OAuthError) -> Secret<String>? {
         let metadata = client.definition.metadata
-        guard let algorithm = metadata.userinfoAlgorithm ?? metadata.userinfoEncryption.algorithm.map({ _ in "RS256" }) else { return nil }
+        guard let algorithm = metadata.userinfoAlgorithm ?? metadata.userinfoEncryption.algorithm.map({ _ in client.policy.usualAlgorithm })
+        else { return nil }
         var claims = members
         claims["iss"] = .string(issuer.text)
         claims["aud"] = .string(client.id.text)
@@ -22,7 +23,7 @@ extension TokenIssuer {
             ("iss", .string(issuer.text)), ("aud", .string(client.id.text)), ("iat", .number(JSONNumber(now.seconds))),
             ("token_introspection", .object(members)),
         ])
-        let algorithm = SignatureAlgorithm(rawValue: client.definition.metadata.introspectionAlgorithm ?? "RS256")
+        let algorithm = SignatureAlgorithm(rawValue: client.definition.metadata.introspectionAlgorithm ?? client.policy.usualAlgorithm)
         return Secret(try sign(JSONValue.object(claims).encoded, as: .introspectionResponse, algorithm: algorithm))
     }
 
@@ -34,7 +35,7 @@ extension TokenIssuer {
             ("iss", .string(issuer.text)), ("aud", .string(client.id.text)), ("exp", .number(JSONNumber((now + .seconds(600)).seconds))),
         ])
         for (name, value) in parameters where name != "iss" { claims[name] = .string(value) }
-        let algorithm = SignatureAlgorithm(rawValue: client.definition.metadata.authorizationAlgorithm ?? "RS256")
+        let algorithm = SignatureAlgorithm(rawValue: client.definition.metadata.authorizationAlgorithm ?? client.policy.usualAlgorithm)
         return try sign(JSONValue.object(claims).encoded, as: .authorizationResponse, algorithm: algorithm)
     }
 

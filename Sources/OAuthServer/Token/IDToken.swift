@@ -60,8 +60,7 @@ extension TokenIssuer {
 }
 
 extension Client {
-    /// Registration §2: RS256 unless it chose another.
-    package var idTokenAlgorithm: String { definition.metadata.idTokenAlgorithm ?? "RS256" }
+    package var idTokenAlgorithm: String { definition.metadata.idTokenAlgorithm ?? policy.usualAlgorithm }
 }
 
 /// The claims that a request names, whatever it says of them: voluntary or essential, they are given when there is a value.

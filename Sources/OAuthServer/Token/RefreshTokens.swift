@@ -76,22 +76,25 @@ package struct RefreshTokens: Sendable {
 
     /// Uses a refresh token.
     ///
-    /// - Parameters:
-    ///   - scope: A part of what was granted; nothing for all of it.
-    ///   - audiences: The same, by resource.
+    /// - Parameter requested: What part of the grant the access token shall have.
     package func authorize(
-        _ token: Secret<String>, scope: ScopeSet? = nil, audiences: [Identifier] = [], _ context: TokenContext
+        _ token: Secret<String>, for requested: RequestedAccess = .everything, _ context: TokenContext
     ) async throws(OAuthError) -> TokenAuthorization {
         let credential = try self.credential(of: token)
         let client = context.client
+        // Whether anything is left of the resources that it asks for.
+        let policy = requested.resources.isEmpty ? nil : try await policies.policy(atLeast: 0)
         let event = AuditEvent(
             .refreshReplayed, at: context.now, clientID: client.client.id, source: context.source,
             reason: OAuthError.Reason.refreshReplayed.rawValue, traceID: context.traceID
         )
         let judged: Result<RefreshOutcome, OAuthError>
         do {
-            judged = try await store.refresh(credential.grantID, at: context.now, event: event) { [self] (grant) throws(OAuthError) in
-                try presentation(of: credential, grant, scope: scope, context)
+            judged = try await store.refresh(credential.grantID, at: context.now, event: event) {
+                [self] (grant, account) throws(OAuthError) in
+                let presentation = try presentation(of: credential, grant, for: requested, context)
+                _ = try policy?.refreshed(grant, for: requested, roles: account.roles, client: client.client)
+                return presentation
             }
         } catch {
             throw OAuthError(storeError: error)
@@ -99,7 +102,7 @@ package struct RefreshTokens: Sendable {
         failpoint("refresh.after_commit")
         switch try judged.get() {
         case .refreshed(let refreshed):
-            return try await authorization(refreshed, scope: scope, audiences: audiences, context.confirmation)
+            return try await authorization(refreshed, for: requested, context.confirmation)
         case .gone: throw RefreshTokens.refusal(.refreshGone)
         case .wrongClient: throw RefreshTokens.refusal(.refreshOfAnotherClient)
         case .disabled: throw RefreshTokens.refusal(.refreshOfDisabled)
@@ -110,12 +113,10 @@ package struct RefreshTokens: Sendable {
 
     /// What a token is good for. Before it is used up: a request that can give nothing harms nothing.
     private func presentation(
-        of credential: GrantCredential, _ grant: Grant, scope: ScopeSet?, _ context: TokenContext
+        of credential: GrantCredential, _ grant: Grant, for requested: RequestedAccess, _ context: TokenContext
     ) throws(OAuthError) -> RefreshPresentation {
         try check(credential, of: grant)
-        if let scope, !scope.isSubset(of: grant.scope) {
-            throw OAuthError(.invalidScope, .scopeNotGranted, "A scope was asked for that was not granted.")
-        }
+        try requested.check(against: grant)
         let bound = grant.binding?.confirmation
         if let bound, bound != context.confirmation { throw RefreshTokens.refusal(.senderKeyMismatch) }
         let client = context.client
@@ -127,18 +128,18 @@ package struct RefreshTokens: Sendable {
     }
 
     private func authorization(
-        _ refreshed: RefreshedGrant, scope: ScopeSet?, audiences: [Identifier], _ confirmation: Confirmation?
+        _ refreshed: RefreshedGrant, for requested: RequestedAccess, _ confirmation: Confirmation?
     ) async throws(OAuthError) -> TokenAuthorization {
         let policy = try await policies.policy(atLeast: refreshed.resourcesVersion)
         let grant = refreshed.grant
-        let access = try policy.refreshed(
-            grant, requested: scope, audiences: audiences, roles: refreshed.account.roles, client: refreshed.client)
+        let access = try policy.refreshed(grant, for: requested, roles: refreshed.account.roles, client: refreshed.client)
         var subject = TokenSubject(
             client: refreshed.client, account: refreshed.account, grant: grant, assurance: refreshed.assurance, access: access,
             claims: policy.catalogue.claims(access.audiences, of: refreshed.account, scope: access.scope),
             expiresAt: refreshed.tokenExpiresAt
         )
         subject.confirmation = confirmation
+        subject.narrow(to: requested)
         // Without nonce (OpenID Connect Core §12.2).
         let idToken = grant.binding.flatMap { binding in
             access.scope.contains("openid") ? IDTokenRequest(nonce: nil, claims: binding.claims?["id_token"]?.object) : nil

@@ -21,7 +21,7 @@ package struct SenderConstraint: Sendable {
     /// - Throws: `invalid_dpop_proof` for a proof that is not good, `use_dpop_nonce` for one without our nonce, `invalid_request` when the
     ///   client's tokens must be bound to a key and it proves none.
     package func confirmation(of request: OAuthRequest, client: Client) async throws(OAuthError) -> Confirmation? {
-        if !request.proofs.isEmpty { return try await proofKey(request) }
+        if !request.proofs.isEmpty { return try await proofKey(request, of: client) }
         let metadata = client.definition.metadata
         if metadata.needsDPoP {
             throw OAuthError(.invalidDPoPProof, .senderProofMissing, "This client must send a DPoP proof (RFC 9449 §5.2).")
@@ -50,7 +50,7 @@ package struct SenderConstraint: Sendable {
         throw failure
     }
 
-    private func proofKey(_ request: OAuthRequest) async throws(OAuthError) -> Confirmation {
+    private func proofKey(_ request: OAuthRequest, of client: Client) async throws(OAuthError) -> Confirmation {
         guard request.proofs.count == 1 else {
             throw OAuthError(.invalidDPoPProof, .senderProofInvalid, "There is more than one DPoP header (RFC 9449 §4.3).")
         }
@@ -63,6 +63,9 @@ package struct SenderConstraint: Sendable {
                 throw OAuthError(.useDPoPNonce, .senderNonceNeeded, "Make a proof with the nonce in the DPoP-Nonce header (RFC 9449 §8).")
             }
             throw OAuthError(.invalidDPoPProof, .senderProofInvalid, "The DPoP proof is not good: \(error.rawValue).")
+        }
+        guard client.policy.signatureAlgorithms.contains(where: { $0.isSameBytes(as: proof.algorithm.rawValue) }) else {
+            throw OAuthError(.invalidDPoPProof, .senderProofInvalid, "The profile of this client does not allow this algorithm.")
         }
         // Once, on all nodes together. Behind the nonce's window no proof with it is good any more.
         let id = Identifier("dpop \(proof.jkt) \(Base64URL.encode(TokenHash(of: proof.id.text.utf8).bytes))")

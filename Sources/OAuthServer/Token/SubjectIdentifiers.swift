@@ -16,10 +16,9 @@ package struct SubjectIdentifiers: Sendable {
 
     /// The same by the account's own id: it may be gone.
     package func identifier(ofAccount account: Identifier, for client: Client) -> Identifier {
-        guard client.definition.metadata.subjectType == .pairwise, let sector = SubjectIdentifiers.sector(of: client.definition) else {
-            return account
-        }
-        return pairwise(account, sector: sector)
+        guard client.definition.metadata.subjectType == .pairwise else { return account }
+        // Without a sector, which the settings do not take, it is one of its own: never the subject that others know.
+        return pairwise(account, sector: SubjectIdentifiers.sector(of: client.definition) ?? "client " + client.uid.text)
     }
 
     /// The same for tokens from `grant`: as it was when the grant was made (§12.2), whatever became of the client meanwhile.

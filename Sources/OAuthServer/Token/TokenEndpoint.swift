@@ -93,6 +93,10 @@ package struct TokenEndpoint: Sendable {
     private static func run<G: TokenGrant>(
         _ grant: G, _ parameters: FormParameters, _ context: TokenContext
     ) async throws(OAuthError) -> TokenAuthorization {
+        // Never passed over: the client would take its tokens for what it asked for (RFC 9396 §6).
+        if parameters["authorization_details"] != nil, !grant.parameters.contains("authorization_details") {
+            throw OAuthError.detailsNotTaken
+        }
         let request = try grant.decode(parameters.filtered(grant.parameters))
         return try await grant.authorize(request, context)
     }

@@ -52,6 +52,11 @@ package struct TokenSubject: Sendable {
         self.expiresAt = expiresAt
         self.details = grant?.binding?.details ?? []
     }
+
+    /// RFC 9396 §6: a token may have fewer of the details than the grant.
+    mutating func narrow(to requested: RequestedAccess) {
+        if let asked = requested.details { details = details.filter(asked.contains) }
+    }
 }
 
 /// Signs tokens (RFC 9068, OpenID Connect Core §2). Nothing else does.

@@ -99,6 +99,14 @@ extension ClientDefinition {
         ] where algorithm?.isSameBytes(as: "RS256") == true {
             faults.append(ClientFault(name, "is RS256, which the profile fapi-2.0 does not allow (FAPI 2.0 §5.4.1)"))
         }
+        if metadata.workloadIssuer != nil {
+            faults.append(
+                ClientFault("workload_issuer", "is the issuer of a platform; the profile fapi-2.0 wants assertions of the client's own"))
+        }
+        if metadata.applicationType != .native, redirectURIs.contains(where: { $0.dropping(prefix: "http://") != nil }) {
+            faults.append(
+                ClientFault("redirect_uris", "has http, which under fapi-2.0 native clients alone may have (FAPI 2.0 §5.3.2.2)"))
+        }
         if has(.login) { faults.append(ClientFault("grants", "has login, which the profile fapi-2.0 does not allow")) }
         return faults
     }
@@ -189,9 +197,10 @@ extension ClientDefinition {
             faults.append(
                 ClientFault("tls_client_certificate_bound_access_tokens", "stands beside dpop_bound_access_tokens; a token has one key"))
         }
-        if metadata.subjectType == .pairwise, metadata.sectorIdentifierURI == nil, has(.authorizationCode) {
+        // Whatever is about people needs one; a client's own tokens are about itself.
+        if metadata.subjectType == .pairwise, metadata.sectorIdentifierURI == nil, grants.contains(where: { $0 != .clientCredentials }) {
             let hosts = Set(redirectURIs.map { URISyntax.host(of: $0).map { Identifier($0) } })
-            if hosts.count > 1 || hosts == [nil] {
+            if hosts.count != 1 || hosts == [nil] {
                 faults.append(
                     ClientFault(
                         "subject_type",

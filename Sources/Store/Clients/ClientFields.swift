@@ -94,7 +94,7 @@ package enum ClientFields {
         ),
         texts(
             "authorization_details_types", \.authorizationDetailsTypes, "list of text", "The types of RFC 9396 that it may ask for.",
-            nameFault),
+            nameFault, isRegistrable: false),
     ]
 
     private static let tokens: [ClientField] = [

@@ -82,6 +82,8 @@ package struct CodePresentation: Sendable {
     package var offlineLifetime: Duration
     /// Whether the client wants to be told when the session ends.
     package var hearsOfLogout: Bool
+    /// Whether the grant has what is asked for. Asked last of all, so that nobody learns it who could not use the code.
+    package var isGranted: @Sendable (Grant) -> Bool = { _ in true }
 
     package init(
         grantID: Identifier, clientID: Identifier, redirectURI: String?, codeChallenge: String?, confirmation: Confirmation?,
@@ -110,6 +112,8 @@ package enum CodeOutcome: Sendable {
     case wrongRedirectURI
     case wrongVerifier
     case wrongKey
+    /// The code is good, and `CodePresentation.isGranted` said no. Nothing was changed.
+    case notGranted
     /// The account, the client or the session is no longer in force.
     case disabled
     /// It was used before, and comes again from the right client with the right verifier, whatever key is proved: the grant is revoked, with

@@ -77,11 +77,11 @@ package protocol GrantStore: Sendable {
     /// Uses a refresh token (RFC 6749 §6): the one conditional `UPDATE` of `RefreshRotation`, with account, client and
     /// session checked under the same lock, so that nothing is issued after a revocation has committed.
     ///
-    /// - Parameter judge: Says from the locked grant what is presented, or refuses; nothing is written then. May run again.
+    /// - Parameter judge: Says from the locked grant and its account what is presented, or refuses; nothing is written then. May run again.
     /// Atomic: of any number of racing callers with the current token one gets `.rotated`, the others `.repeated`.
     func refresh<Refusal: Error>(
         _ id: Identifier, at now: Instant, event: AuditEvent,
-        judge: @escaping @Sendable (Grant) throws(Refusal) -> RefreshPresentation
+        judge: @escaping @Sendable (Grant, Account) throws(Refusal) -> RefreshPresentation
     ) async throws(StoreError) -> Result<RefreshOutcome, Refusal>
 
     /// The row that the MAC of a credential is checked with; nothing when there is none. Revoked and expired rows count.

@@ -28,6 +28,7 @@ extension SQLTransaction {
         guard !account.isDisabled, let client = held.client, client.uid == grant.clientUID, let session = held.session,
             session.expiresAt > now
         else { return .disabled }
+        guard presentation.isGranted(grant) else { return .notGranted }
         let end = grant.isOffline ? grant.createdAt + presentation.offlineLifetime : session.expiresAt
         let tokenExpiresAt = min(now + presentation.accessLifetime, end)
         var bound = binding

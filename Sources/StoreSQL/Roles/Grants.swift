@@ -178,7 +178,7 @@ extension SQLTransaction {
 extension SQLStore {
     package func refresh<Refusal: Error>(
         _ id: Identifier, at now: Instant, event: AuditEvent,
-        judge: @escaping @Sendable (Grant) throws(Refusal) -> RefreshPresentation
+        judge: @escaping @Sendable (Grant, Account) throws(Refusal) -> RefreshPresentation
     ) async throws(StoreError) -> Result<RefreshOutcome, Refusal> {
         let limits = limits
         return try await write { (transaction) throws(StoreError) in
@@ -187,7 +187,7 @@ extension SQLStore {
                 return .success(.gone)
             }
             let presentation: RefreshPresentation
-            do throws(Refusal) { presentation = try judge(held.grant) } catch { return .failure(error) }
+            do throws(Refusal) { presentation = try judge(held.grant, account) } catch { return .failure(error) }
             return .success(try transaction.refresh(held, of: account, presentation, at: now, event: event, limits: limits))
         }
     }

@@ -32,6 +32,7 @@ public struct DPoPProof: Sendable, Equatable {
 
     /// The thumbprint of the key (RFC 7638, SHA-256, base64url), 43 characters: what `cnf.jkt` of a bound token says.
     public let jkt: String
+    public let algorithm: SignatureAlgorithm
     /// `jti`: one proof of this key.
     public let id: Identifier
     /// `iat`.
@@ -64,6 +65,7 @@ public struct DPoPProof: Sendable, Equatable {
         }
         try claims.check(for: request, at: now)
         jkt = key.thumbprint
+        self.algorithm = algorithm
         id = claims.id
         issuedAt = claims.issuedAt
     }

@@ -94,7 +94,7 @@ package struct OwnToken: Sendable {
         case .accept(let token): return token
         case .refuse(.insufficientScope):
             throw APIError(
-                403, "insufficient_scope", "The token lacks the scope \"\(scope)\".",
+                403, "insufficient_scope", "The token lacks the scope \(scope).",
                 headers: Challenge.headers("insufficient_scope", more: ", scope=\"\(scope)\"", nonce: presented.nonce)
             )
         case .refuse(let reason): throw OwnToken.refused(reason.rawValue, nonce: presented.nonce)

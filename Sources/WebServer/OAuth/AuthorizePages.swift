@@ -34,7 +34,7 @@ package struct AuthorizePages: Sendable {
                 await begin(request) { () throws(OAuthError) in try request.query() }
             },
             Endpoint("POST", ServerMetadata.Path.authorize, reads: .form, isPage: true) { (request) throws(APIError) in
-                await begin(request) { () throws(OAuthError) in try request.form() }
+                await beginByForm(request)
             },
             Endpoint("GET", AuthorizePages.resumePath, isPage: true) { (request) throws(APIError) in await resume(request) },
             Endpoint("POST", "/sign-in", reads: .form, isPage: true) { (request) throws(APIError) in await signIn(request) },
@@ -49,6 +49,16 @@ package struct AuthorizePages: Sendable {
             let browser = try await browser(request)
             return page(await server.authorize.begin(parameters, browser, at: request.now), request)
         } catch { return refused(error, request) }
+    }
+
+    private func beginByForm(_ request: APIRequest) async -> ResponseFacts {
+        // With a form of another site no cookie of ours comes (SameSite=Lax); with the GET that follows it does.
+        if cookies.knownBrowser(request) == nil, let form = try? request.form(),  // what is wrong with it is said below
+            let state = await server.authorize.state(form, at: request.now), let answer = try? seeOther(state, request)
+        {
+            return answer
+        }
+        return await begin(request) { () throws(OAuthError) in try request.form() }
     }
 
     /// After a form: what comes next is asked with GET, so that going back or reloading sends no form twice.

@@ -78,6 +78,24 @@ struct BackchannelLogoutTests {
         #expect(try claims(call, test, algorithm: "ES256")["sub"] == tokens.claims()["sub"])
     }
 
+    @Test("§2.4, §2.6: who has encrypted ID tokens gets encrypted logout tokens")
+    func encrypted() async throws {
+        let key =
+            #"{kty: EC, crv: P-256, x: MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4, y: 4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM, use: enc}"#
+        let more = Self.shopURI + ", id_token_encrypted_response_alg: ECDH-ES, jwks: {keys: [\(key)]}"
+        let test = try await TestNode.logout(shop: more)
+        let browser = TestBrowser(test)
+        let tokens = try await browser.tokens(.shop)
+        #expect(await test.send("DELETE", "/admin/users/alice/sessions", to: .control).status < 300)
+        let calls = RecordedCalls()
+        await test.node.oauth.logoutDelivery(through: calls, log: .silent).deliverDue()
+        let token = try #require(try FormParameters(calls.all.first?.body ?? [])["logout_token"])
+        #expect(token.split(separator: ".", omittingEmptySubsequences: false).count == 5)
+        let header = try #require(try JSONReader.read(Base64URL.decode(String(token.prefix { $0 != "." })) ?? []).object)
+        #expect(header["alg"]?.string == "ECDH-ES")
+        #expect(tokens.text("id_token").split(separator: ".", omittingEmptySubsequences: false).count == 5)
+    }
+
     @Test("CVE-2023-0657: a logout token is taken nowhere else")
     func onlyThere() async throws {
         let test = try await TestNode.logout(web: Self.webURI)

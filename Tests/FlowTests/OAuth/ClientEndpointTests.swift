@@ -90,13 +90,20 @@ struct PushedRequestTests {
         let test = try await TestNode.oauth()
         let answer = await TestClient().post(test, "/par", try form(TestClient()))
         try await test.advance(.seconds(299))
-        #expect(await TestBrowser(test).get(target(answer)).title == "Sign in")
+        let slow = TestBrowser(test)
+        let page = await slow.get(target(answer))
+        #expect(page.title == "Sign in")
         try await test.advance(.seconds(2))
         func told(_ uri: String) async -> String {
             let seen = await TestBrowser(test).get("/authorize?client_id=web&request_uri=\(uri)")
             #expect(seen.status == 400)
             return String(seen.html.split(separator: "<p class=\"fine\">")[0])
         }
+        // Who came in time may take the time that a way may take.
+        let back = await slow.signIn(page)
+        #expect(back.title == "Allow access")
+        try await test.advance(.seconds(1_200))
+        #expect(try await slow.submit(back, [("answer", "allow")]).parameters()["code"] != nil)
         let late = await told(answer.text("request_uri"))
         #expect(await told("urn:ietf:params:oauth:request_uri:AAAA") == late)
     }

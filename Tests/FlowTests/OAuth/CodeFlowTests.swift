@@ -108,6 +108,30 @@ struct CodeFlowTests {
         #expect(try await browser.get(shop.request()).parameters()["code"] != nil)
     }
 
+    @Test("§3.1, AZ-08: with a form of another site no cookie comes; who is signed in is so with the GET that follows")
+    func crossSitePost() async throws {
+        let test = try await TestNode.oauth()
+        let (browser, shop) = (TestBrowser(test), TestClient(id: "shop", secret: "x", redirectURI: "https://shop.example.com/cb"))
+        _ = await browser.signIn(await browser.get(shop.request()))
+        func post(_ more: [(String, String)]) async -> Answer {
+            await test.send(
+                "POST", "/authorize", Array(shop.request(more).split(separator: "?")[1].utf8),
+                headers: [("content-type", "application/x-www-form-urlencoded"), ("sec-fetch-site", "cross-site")])
+        }
+        let answer = await post([("prompt", "none")])
+        #expect(answer.status == 303 && answer.header("set-cookie") == nil)
+        let next = try #require(answer.header("location"))
+        #expect(next.hasPrefix("/authorize/resume?"))
+        #expect(try await browser.get(next).parameters()["code"] != nil)
+        // Somebody else's browser is asked to sign in.
+        #expect(try await TestBrowser(test).get(next).parameters()["error"] == "login_required")
+        // What is wrong with the request is told as ever.
+        let wrong = try #require(await post([("scope", "nothing")]).header("location"))
+        #expect(try await browser.get(wrong).parameters()["error"] == "invalid_scope")
+        #expect(await post([("request", "x")]).header("location")?.contains("error=request_not_supported") == true)
+        #expect(await browser.get(await post([("client_id", "nobody")]).header("location") ?? "").status == 400)
+    }
+
     @Test("whoever does not agree, or does not sign in, sends the client access_denied (AZ-36)")
     func denied() async throws {
         let test = try await TestNode.oauth()
@@ -145,7 +169,8 @@ struct CodeFlowTests {
             ([("code_challenge_method", "plain")], "invalid_request"),
             ([("code_challenge_method", "")], "invalid_request"), ([("code_challenge", "short")], "invalid_request"),
             ([("scope", "orders:read nothing")], "invalid_scope"), ([("resource", "nowhere")], "invalid_target"),
-            ([("prompt", "none login")], "invalid_request"), ([("prompt", "none")], "login_required"),
+            ([("prompt", "none login")], "invalid_request"), ([("prompt", "none create")], "invalid_request"),
+            ([("prompt", "none")], "login_required"),
             ([("max_age", "x")], "invalid_request"),
             ([("request", "e30.e30.")], "request_not_supported"), ([("registration", "{}")], "registration_not_supported"),
             ([("claims", "[]")], "invalid_request"), ([("response_mode", "fragment")], "invalid_request"),
@@ -157,6 +182,7 @@ struct CodeFlowTests {
         #expect(parameters["error"] == error)
         #expect(parameters["state"] == "s t/+")
         #expect(parameters["iss"] == "http://localhost:8080")
+        #expect(parameters["error_description"].map(Answer.isDescription) == true, "\(parameters["error_description"] ?? "none")")
     }
 
     @Test("a form of another browser, without its token, from another site or of another way is refused (CK-05, CK-06)")

@@ -120,6 +120,25 @@ struct DeviceFlowTests {
         #expect(await TestClient.tv.poll(begun, test).status == 200)
     }
 
+    @Test("Registration §2: default_max_age asks again who signed in before, and never who did it on this way", arguments: [0, 30])
+    func maxAge(_ seconds: Int) async throws {
+        let test = try await TestNode.devices()
+        let resources = TestNode.deviceResources.replacing("id: tv,", with: "id: tv, default_max_age: \(seconds),")
+        try #require(resources != TestNode.deviceResources)
+        #expect(await test.apply(resources).status == 200)
+        let browser = TestBrowser(test)
+        for round in 0..<2 {
+            let begun = try await TestClient.tv.begin(test)
+            let page = await browser.enter(begun.text("user_code"))
+            #expect(page.title == (round == 0 ? "Sign in" : "Sign in again"))
+            let question = await browser.signIn(page)
+            #expect(question.title == "Allow this device")
+            // They read it.
+            try await test.advance(.seconds(45))
+            #expect(await browser.submit(question, [("answer", "allow")]).title == "Device connected")
+        }
+    }
+
     @Test("§3.2, §3.5: after ten minutes the device is told expired_token, and the person that no device waits")
     func expired() async throws {
         let test = try await TestNode.devices()

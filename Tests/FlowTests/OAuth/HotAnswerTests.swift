@@ -79,7 +79,7 @@ struct HotAnswerTests {
         #expect(same.json["active"]?.bool == true && same.json["client_id"]?.string == "billing")
         let revoked = try await again { test, token in _ = await billing.post(test, "/revoke", [("token", token)]) }
         #expect(String(decoding: revoked.body, as: UTF8.self) == #"{"active":false}"#)
-        let expired = try await again { test, _ in try await test.advance(.seconds(661)) }
+        let expired = try await again { test, _ in try await test.advance(.seconds(600)) }
         #expect(expired.json["active"]?.bool == false)
         let unserved = try await again { test, _ in
             #expect(await test.apply(TestNode.oauthResources.replacing("serves: [orders]", with: "serves: [reports]")).status == 200)

@@ -63,6 +63,30 @@ struct IDTokenHintTests {
         #expect(try await error(hint, [("claims", #"{"id_token":{"sub":{"value":"somebody"}}}"#)]) == "login_required")
         #expect(try await error(hint) == nil)
     }
+
+    @Test("Core §3.1.2.2, §5.5.1: a subject that `claims` names must be the one; of two members none takes back what the other asks")
+    func claimed() async throws {
+        let test = try await TestNode.logout()
+        let (alice, bob) = (TestBrowser(test), TestBrowser(test))
+        let subject = try await test.verified(alice.tokens().text("id_token"), for: "web")["sub"]?.string ?? ""
+        _ = await bob.signIn(await bob.get(TestClient().request()), "bob")
+        func error(_ browser: TestBrowser, _ claims: String) async throws -> String? {
+            try await browser.get(TestClient().request([("claims", claims), ("prompt", "none")])).parameters()["error"]
+        }
+        let asked = [
+            #"{"id_token":{"sub":{"value":"\#(subject)"}}}"#, #"{"id_token":{"sub":{"values":["x","\#(subject)"]}}}"#,
+            #"{"userinfo":{"sub":{"value":"\#(subject)"}}}"#,
+            #"{"id_token":{"sub":{"value":"\#(subject)"}},"userinfo":{"sub":{"value":"\#(subject)"}}}"#,
+        ]
+        for claims in asked {
+            #expect(try await error(alice, claims) == nil, "\(claims)")
+            #expect(try await error(bob, claims) == "login_required", "\(claims)")
+        }
+        for claims in [
+            #"{"id_token":{"sub":{"value":"\#(subject)"}},"userinfo":{"sub":{"value":"x"}}}"#,
+            #"{"id_token":{"sub":{"value":"x"}},"userinfo":{"sub":{"value":"\#(subject)"}}}"#, #"{"id_token":{"sub":{"values":["x"]}}}"#,
+        ] { #expect(try await error(alice, claims) == "login_required", "\(claims)") }
+    }
 }
 
 extension Identifier {

@@ -98,6 +98,12 @@ struct OpenIDTests {
         #expect(await browser.get(web.request([("claims", #"{"id_token":{"acr":{"values":["urn:nothing"]}}}"#)])).told["code"] != nil)
         let essential = #"{"id_token":{"acr":{"essential":true,"values":["urn:nothing"]}}}"#
         #expect(await browser.get(web.request([("claims", essential)])).told["error"] == "unmet_authentication_requirements")
+        // What is asked of UserInfo takes nothing back.
+        let beside =
+            #"{"id_token":{"acr":{"essential":true,"values":["urn:nothing"]}},"userinfo":{"acr":{"essential":true,"value":"urn:gatehouse:acr:1"}}}"#
+        #expect(await browser.get(web.request([("claims", beside)])).told["error"] == "unmet_authentication_requirements")
+        let reached = #"{"id_token":{"acr":{"essential":true,"values":["urn:nothing","urn:gatehouse:acr:1"]}}}"#
+        #expect(try await idToken(browser, web, [("claims", reached)]).claims["acr"]?.string == "urn:gatehouse:acr:1")
     }
 
     @Test("§3.1.2.1: a scope that is not known here is passed over beside openid, and never granted (AZ-26)")

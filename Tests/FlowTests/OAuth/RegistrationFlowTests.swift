@@ -164,7 +164,7 @@ struct RegistrationFlowTests {
         let test = try await TestNode.registering()
         let answer = await test.register("{\(Self.redirect),\(members)}")
         #expect(answer.status == 400 && answer.error == "invalid_client_metadata", "\(members): \(answer.error ?? "registered")")
-        #expect(answer.text("error_description").contains("\"\(name)\""), "\(answer.text("error_description"))")
+        #expect(answer.text("error_description").contains("'\(name)'"), "\(answer.text("error_description"))")
         #expect(try await test.store.clients().allSatisfy { $0.managedBy != .api })
     }
 

@@ -161,7 +161,7 @@ struct TokenExchangeTests {
         let value = try JSONReader.read(Array(json.utf8))
         let answer = await scene.exchange(try await scene.forged { $0["may_act"] = value })
         #expect((answer.status == 200) == isTaken)
-        if !isTaken { #expect(answer.error == "access_denied") }
+        if !isTaken { #expect(answer.error == "invalid_request") }
     }
 
     @Test("TK-28, GHSA-7qjx-gp9h-65qj: whose tokens, for which resources and with which scopes is the client's policy")

@@ -59,6 +59,14 @@ extension FaultyText {
             #"resources.yaml:1:156: clients[0].id_token_signed_response_alg: is RS256, which the profile fapi-2.0 does not allow (FAPI 2.0 §5.4.1)"#
         ),
         .init(
+            #"clients: [{id: a, jwks_uri: 'https://a/k', grants: [authorization_code], redirect_uris: ['http://127.0.0.1/cb'], profile: fapi-2.0}]"#,
+            #"resources.yaml:1:89: clients[0].redirect_uris: has http, which under fapi-2.0 native clients alone may have (FAPI 2.0 §5.3.2.2)"#
+        ),
+        .init(
+            #"clients: [{id: a, jwks_uri: 'https://a', grants: [client_credentials], workload_issuer: 'https://p', workload_subject: s, token_endpoint_auth_method: private_key_jwt, profile: fapi-2.0}]"#,
+            #"resources.yaml:1:89: clients[0].workload_issuer: is the issuer of a platform; the profile fapi-2.0 wants assertions of the client's own"#
+        ),
+        .init(
             #"clients: [{id: a, jwks_uri: 'https://a', grants: [login], profile: fapi-2.0}]"#,
             #"resources.yaml:1:50: clients[0].grants: has login, which the profile fapi-2.0 does not allow"#),
         .init(
@@ -154,6 +162,10 @@ extension FaultyText {
         .init(
             #"clients: [{id: a, public: true, grants: [authorization_code], redirect_uris: ['com.example.app:/cb'], subject_type: pairwise}]"#,
             #"resources.yaml:1:117: clients[0].subject_type: is pairwise; redirect URIs that are not all on one host need sector_identifier_uri (OpenID Connect Core §8.1)"#
+        ),
+        .init(
+            #"clients: [{id: a, public: true, grants: [device_code], subject_type: pairwise}]"#,
+            #"resources.yaml:1:70: clients[0].subject_type: is pairwise; redirect URIs that are not all on one host need sector_identifier_uri (OpenID Connect Core §8.1)"#
         ),
         .init(
             #"clients: [{id: a, public: true, grants: [authorization_code], redirect_uris: ['https://a/cb', 'com.example.app:/cb'], subject_type: pairwise}]"#,

@@ -93,7 +93,7 @@ extension TestStore {
             counter: counter, clientID: grant.clientID, senderIsProved: true,
             windows: RefreshRotation.Windows(reuse: .seconds(10), retryMax: .seconds(600)), idleLifetime: idle,
             accessLifetime: Authorized.accessLifetime, rotates: rotates, offlineLifetime: Authorized.offlineLifetime)
-        return try await store.refresh(grant.id, at: now, event: event(.refreshReplayed)) { _ in presentation }.get()
+        return try await store.refresh(grant.id, at: now, event: event(.refreshReplayed)) { _, _ in presentation }.get()
     }
 }
 

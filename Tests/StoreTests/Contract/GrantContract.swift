@@ -81,8 +81,8 @@ struct GrantContract {
         let test = try await kind.open()
         let (_, grant) = try await test.openSession(test.account("alice"))
         let refused = try await test.store.refresh(grant.id, at: test.now, event: test.event(.refreshReplayed)) {
-            (row) throws(Refusal) -> RefreshPresentation in
-            #expect(row.id == grant.id && row.rotation == grant.rotation)
+            (row, account) throws(Refusal) -> RefreshPresentation in
+            #expect(row.id == grant.id && row.rotation == grant.rotation && account.id == grant.accountID)
             throw Refusal()
         }
         guard case .failure = refused else {
@@ -94,7 +94,7 @@ struct GrantContract {
         // Not one that is not in force.
         _ = try await test.store.revoke(grant.id, at: test.now, event: test.event(.tokenRevoked))
         let gone = try await test.store.refresh(grant.id, at: test.now, event: test.event(.refreshReplayed)) {
-            (_) throws(Refusal) -> RefreshPresentation in throw Refusal()
+            (_, _) throws(Refusal) -> RefreshPresentation in throw Refusal()
         }
         guard case .success(.gone) = gone else {
             Issue.record("a revoked grant was judged")

@@ -11,23 +11,11 @@ package struct AuthorizationDetailsStep: AuthorizeStep {
     package init() {}
 
     package func apply(_ parameters: FormParameters, to request: inout AuthorizationRequest) throws(OAuthError) {
-        guard let text = try parameters.optional("authorization_details", bytesMax: AuthorizationDetailsStep.bytesMax) else { return }
-        // What is no JSON is said below.
-        guard let elements = (try? JSONReader.read(text))?.array, (1...AuthorizationDetailsStep.countMax).contains(elements.count) else {
-            throw OAuthError(
-                .invalidAuthorizationDetails, .detailsMalformed,
-                "authorization_details is no JSON array of 1 to \(AuthorizationDetailsStep.countMax) objects (RFC 9396 §2).")
-        }
+        guard let elements = try parameters.authorizationDetails() else { return }
         let types = request.client.definition.metadata.authorizationDetailsTypes
-        for element in elements {
-            guard let type = element.object?["type"]?.string else {
-                throw OAuthError(.invalidAuthorizationDetails, .detailsMalformed, "An element of authorization_details has no type.")
-            }
-            guard types.contains(where: { $0.isSameBytes(as: type) }) else {
-                throw OAuthError(
-                    .invalidAuthorizationDetails, .detailsUnknown,
-                    "The type \"\(type.prefix(64))\" is not one that this client may ask for.")
-            }
+        for type in elements.compactMap({ $0.object?["type"]?.string }) where !types.contains(where: { $0.isSameBytes(as: type) }) {
+            throw OAuthError(
+                .invalidAuthorizationDetails, .detailsUnknown, "The type \"\(type.prefix(64))\" is not one that this client may ask for.")
         }
         request.details = elements
     }

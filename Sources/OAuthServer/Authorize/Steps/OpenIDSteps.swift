@@ -9,11 +9,10 @@ package struct PromptStep: AuthorizeStep {
 
     package func apply(_ parameters: FormParameters, to request: inout AuthorizationRequest) throws(OAuthError) {
         guard let text = try parameters.optional("prompt", bytesMax: 256) else { return }
-        for word in text.utf8.split(separator: UInt8(ascii: " ")) {
-            // One that is not known is passed over: it may be of an extension.
-            if let prompt = Prompt(rawValue: String(Substring(word))) { request.prompt.insert(prompt) }
-        }
-        if request.prompt.contains(.none), request.prompt.count > 1 {
+        let words = text.utf8.split(separator: UInt8(ascii: " ")).map { String(Substring($0)) }
+        // One that is not known is passed over: it may be of an extension.
+        request.prompt = Set(words.compactMap { Prompt(rawValue: $0) })
+        if request.prompt.contains(.none), !words.allSatisfy({ Prompt(rawValue: $0) == Prompt.none }) {
             throw OAuthError(.invalidRequest, .promptConflicting, "prompt=none stands with no other value.")
         }
     }
@@ -75,22 +74,26 @@ package struct ClaimsStep: AuthorizeStep {
             }
             // What the client may not have by a scope it has by no other way either; a claim that is not given is no error (§5.5.1).
             kept[member] = .object(PersonClaims.allowed(names, of: request.client))
-            try read(names, into: &request)
+            try read(names, isIDToken: member.isSameBytes(as: "id_token"), into: &request)
         }
         request.claims = kept.count == 0 ? nil : kept
     }
 
-    /// What a request for a claim asks of the sign-in itself (§5.5.1.1).
-    private func read(_ names: JSONObject, into request: inout AuthorizationRequest) throws(OAuthError) {
-        if let acr = names["acr"]?.object {
-            let values = acr["values"]?.strings ?? acr["value"]?.string.map { [$0] } ?? []
+    /// What a request for a claim asks of the sign-in itself (§5.5.1). Nothing that one member asks takes back what the other does.
+    private func read(_ names: JSONObject, isIDToken: Bool, into request: inout AuthorizationRequest) throws(OAuthError) {
+        if isIDToken, let acr = names["acr"]?.object {
+            let values = ClaimsStep.values(acr)
             if acr["essential"]?.bool == true, !values.isEmpty {
                 request.essentialACRValues = values
             } else {
                 request.acrValues += values
             }
         }
-        // The subject that is asked for, as with a hint (§5.5.1).
-        if let subject = names["sub"]?.object?["value"]?.string { request.hintedSubject = Identifier(subject) }
+        let subjects = names["sub"]?.object.map(ClaimsStep.values) ?? []
+        if !subjects.isEmpty { try request.narrow(to: subjects.map { Identifier($0) }) }
+    }
+
+    private static func values(_ claim: JSONObject) -> [String] {
+        (claim["value"]?.string.map { [$0] } ?? []) + (claim["values"]?.strings ?? [])
     }
 }

@@ -8,11 +8,11 @@ package struct AuthorizationCodeGrant: TokenGrant {
         let code: Secret<String>
         let redirectURI: String?
         let challenge: String?
-        let resources: [Identifier]
+        let requested: RequestedAccess
     }
 
     package let kind = GrantKind.authorizationCode
-    package let parameters: Set<Identifier> = ["code", "redirect_uri", "code_verifier", "resource"]
+    package let parameters: Set<Identifier> = RequestedAccess.parameters.union(["code", "redirect_uri", "code_verifier"])
     private let store: any AuthorizationStore & GrantStore & AuditStore
     private let tokens: RefreshTokens
     private let masterKeys: MasterKeys
@@ -35,7 +35,7 @@ package struct AuthorizationCodeGrant: TokenGrant {
         }
         return Request(
             code: code, redirectURI: try parameters.optional("redirect_uri", bytesMax: 2_048), challenge: challenge,
-            resources: try parameters.resources())
+            requested: try RequestedAccess(parameters, hasScope: false))
     }
 
     package func authorize(_ request: Request, _ context: TokenContext) async throws(OAuthError) -> TokenAuthorization {
@@ -48,20 +48,24 @@ package struct AuthorizationCodeGrant: TokenGrant {
             throw AuthorizationCodeGrant.refusal(.codeGone)
         }
         let client = context.client.client
-        let presentation = CodePresentation(
+        var presentation = CodePresentation(
             grantID: credential.grantID, clientID: client.id, redirectURI: request.redirectURI, codeChallenge: request.challenge,
             confirmation: context.confirmation, bindsRefresh: !context.client.isProved,
             refreshes: client.definition.grants.contains(.refreshToken),
             lifetimes: (tokens.lifetimes.refreshIdle, tokens.issuer.accessLifetime, tokens.lifetimes.offline),
             hearsOfLogout: client.hearsOfLogout)
+        let requested = request.requested
+        presentation.isGranted = { requested.isGranted(by: $0) }
         let event = AuditEvent(
             .codeReplayed, at: context.now, clientID: client.id, source: context.source, reason: OAuthError.Reason.codeReplayed.rawValue,
             traceID: context.traceID)
         let outcome: CodeOutcome
         do { outcome = try await store.redeem(presentation, at: context.now, event: event) } catch { throw OAuthError(storeError: error) }
         failpoint("code.after_commit")
-        if case .redeemed(let redeemed) = outcome {
-            return try await tokens.authorization(redeemed, resources: request.resources, context.confirmation)
+        switch outcome {
+        case .redeemed(let redeemed): return try await tokens.authorization(redeemed: redeemed, for: requested, context.confirmation)
+        case .notGranted: try requested.check(against: found)
+        default: break
         }
         let reason = AuthorizationCodeGrant.reason(outcome)
         try await remember(reason, context)
@@ -82,7 +86,7 @@ package struct AuthorizationCodeGrant: TokenGrant {
 
     private static func reason(_ outcome: CodeOutcome) -> OAuthError.Reason {
         switch outcome {
-        case .redeemed, .gone: .codeGone
+        case .redeemed, .notGranted, .gone: .codeGone
         case .expired: .codeExpired
         case .wrongClient: .codeOfAnotherClient
         case .wrongRedirectURI: .redirectURIMismatch
@@ -102,16 +106,17 @@ package struct AuthorizationCodeGrant: TokenGrant {
 extension RefreshTokens {
     /// The tokens that a redeemed grant buys the first time.
     func authorization(
-        _ redeemed: RefreshedGrant, resources: [Identifier], _ confirmation: Confirmation?
+        redeemed: RefreshedGrant, for requested: RequestedAccess, _ confirmation: Confirmation?
     ) async throws(OAuthError) -> TokenAuthorization {
         let policy = try await policies.policy(atLeast: redeemed.resourcesVersion)
         let (grant, client) = (redeemed.grant, redeemed.client)
-        let access = try policy.refreshed(grant, requested: nil, audiences: resources, roles: redeemed.account.roles, client: client)
+        let access = try policy.refreshed(grant, for: requested, roles: redeemed.account.roles, client: client)
         var subject = TokenSubject(
             client: client, account: redeemed.account, grant: grant, assurance: redeemed.assurance, access: access,
             claims: policy.catalogue.claims(access.audiences, of: redeemed.account, scope: access.scope), expiresAt: redeemed.tokenExpiresAt
         )
         subject.confirmation = confirmation
+        subject.narrow(to: requested)
         let binding = grant.binding
         let idToken =
             access.scope.contains("openid") ? IDTokenRequest(nonce: binding?.nonce, claims: binding?.claims?["id_token"]?.object) : nil

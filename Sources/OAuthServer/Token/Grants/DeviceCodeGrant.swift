@@ -3,15 +3,15 @@ package import Store
 
 /// `grant_type=urn:ietf:params:oauth:grant-type:device_code` (RFC 8628 §3.4, §3.5).
 package struct DeviceCodeGrant: TokenGrant {
-    package typealias Stores = ParkedStore & AuthorizationStore
+    package typealias Stores = ParkedStore & AuthorizationStore & GrantStore
 
     package struct Request: Sendable {
         let code: DeviceCode?
-        let resources: [Identifier]
+        let requested: RequestedAccess
     }
 
     package let kind = GrantKind.deviceCode
-    package let parameters: Set<Identifier> = ["device_code", "resource"]
+    package let parameters: Set<Identifier> = RequestedAccess.parameters.union(["device_code"])
     /// By how much the time between two polls grows when one comes too soon (§3.5).
     package static let slowDown: Int64 = 5
     /// How much sooner than it should a poll may arrive: one that travelled faster than the one before was sent in time.
@@ -28,12 +28,16 @@ package struct DeviceCodeGrant: TokenGrant {
 
     package func decode(_ parameters: FormParameters) throws(OAuthError) -> Request {
         Request(
-            code: DeviceCode(try parameters.required("device_code", bytesMax: 4_096)), resources: try parameters.resources())
+            code: DeviceCode(try parameters.required("device_code", bytesMax: 4_096)),
+            requested: try RequestedAccess(parameters, hasScope: false))
     }
 
     package func authorize(_ request: Request, _ context: TokenContext) async throws(OAuthError) -> TokenAuthorization {
         guard let code = request.code else { throw DeviceCodeGrant.refusal(.deviceCodeUnknown) }
         let grantID = try await allowed(code, context)
+        let found: Grant?
+        do { found = try await store.grant(grantID) } catch { throw OAuthError(storeError: error) }
+        if let found { try request.requested.check(against: found) }
         // Of any number of polls that see the answer one takes it.
         let taken: Parked?
         do { taken = try await store.take(.device, code.id, at: context.now) } catch { throw OAuthError(storeError: error) }
@@ -51,9 +55,9 @@ package struct DeviceCodeGrant: TokenGrant {
         do { outcome = try await store.redeem(presentation, at: context.now, event: event) } catch { throw OAuthError(storeError: error) }
         switch outcome {
         case .redeemed(let redeemed):
-            return try await tokens.authorization(redeemed, resources: request.resources, context.confirmation)
+            return try await tokens.authorization(redeemed: redeemed, for: request.requested, context.confirmation)
         case .disabled: throw DeviceCodeGrant.refusal(.codeOfDisabled)
-        case .gone, .expired, .wrongClient, .wrongRedirectURI, .wrongVerifier, .wrongKey, .replayed:
+        case .gone, .expired, .wrongClient, .wrongRedirectURI, .wrongVerifier, .wrongKey, .notGranted, .replayed:
             throw DeviceCodeGrant.refusal(.deviceCodeUnknown)
         }
     }

@@ -5,23 +5,22 @@ package import Store
 package struct RefreshTokenGrant: TokenGrant {
     package struct Request: Sendable {
         let token: Secret<String>
-        let scope: ScopeSet?
-        let resources: [Identifier]
+        let requested: RequestedAccess
     }
 
     package let kind = GrantKind.refreshToken
-    package let parameters: Set<Identifier> = ["refresh_token", "scope", "resource"]
+    package let parameters: Set<Identifier> = RequestedAccess.parameters.union(["refresh_token", "scope"])
     private let tokens: RefreshTokens
 
     package init(tokens: RefreshTokens) { self.tokens = tokens }
 
     package func decode(_ parameters: FormParameters) throws(OAuthError) -> Request {
         Request(
-            token: Secret(try parameters.required("refresh_token", bytesMax: 4_096)), scope: try parameters.scope(),
-            resources: try parameters.resources())
+            token: Secret(try parameters.required("refresh_token", bytesMax: 4_096)),
+            requested: try RequestedAccess(parameters, hasScope: true))
     }
 
     package func authorize(_ request: Request, _ context: TokenContext) async throws(OAuthError) -> TokenAuthorization {
-        try await tokens.authorize(request.token, scope: request.scope, audiences: request.resources, context)
+        try await tokens.authorize(request.token, for: request.requested, context)
     }
 }

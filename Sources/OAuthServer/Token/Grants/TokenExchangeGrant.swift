@@ -166,7 +166,7 @@ enum ActorChain {
 
     /// The `act` of the token that follows; nothing when nobody acts.
     ///
-    /// - Throws: `access_denied` for an actor that `may_act` does not name, `invalid_request` for a chain that is too long.
+    /// - Throws: `invalid_request` for an actor that `may_act` does not name (§2.2.2), and for a chain that is too long.
     static func next(of token: AccessToken, actor: AccessToken?, client: Client) throws(OAuthError) -> JSONObject? {
         let claims = token.claims
         // An actor who is acted for by somebody else is two chains in one.
@@ -175,7 +175,7 @@ enum ActorChain {
         }
         let who = (subject: actor?.subject ?? client.id, client: actor?.clientID ?? client.id)
         if let named = claims["may_act"], !isAllowed(who, by: named, issuer: token.issuer) {
-            throw OAuthError(.accessDenied, .actorNotAllowed, "The subject_token may not be acted with by this party (RFC 8693 §4.4).")
+            throw OAuthError(.invalidRequest, .actorNotAllowed, "The subject_token may not be acted with by this party (RFC 8693 §4.4).")
         }
         let before = claims["act"]?.object
         if actor == nil, client.definition.metadata.exchangeImpersonates { return before }
