@@ -52,12 +52,14 @@ package struct AuthorizePages: Sendable {
     }
 
     private func beginByForm(_ request: APIRequest) async -> ResponseFacts {
-        // With a form of another site no cookie of ours comes (SameSite=Lax); with the GET that follows it does.
-        if cookies.knownBrowser(request) == nil, let form = try? request.form(),  // what is wrong with it is said below
-            let state = await server.authorize.state(form, at: request.now), let answer = try? seeOther(state, request)
-        {
-            return answer
-        }
+        do throws(OAuthError) {
+            // With a form of another site no cookie of ours comes (SameSite=Lax); with the GET that follows it does.
+            if cookies.knownBrowser(request) == nil,
+                let state = await server.authorize.state(try request.form(), at: request.now)
+            {
+                return try seeOther(state, request)
+            }
+        } catch { return refused(error, request) }
         return await begin(request) { () throws(OAuthError) in try request.form() }
     }
 
