@@ -5,10 +5,13 @@ internal import TokenKeys
 
 /// The auth listener: hot requests are answered on the event loop, everything else goes to the API.
 package struct AuthListener: EdgeResponder {
-    private let validate: ValidateEndpoint
+    // Made once: what they hold is not copied with each request.
+    private let validate: @Sendable (RequestFacts, [UInt8]) -> ResponseFacts
     private let keyDocument: KeyDocument
     private let metadata: MetadataDocument
-    private let introspection: HotIntrospection
+    private let introspection: @Sendable (RequestFacts, [UInt8]) -> ResponseFacts?
+    private let introspectionBodyMax: Int
+    private let later: @Sendable (RequestFacts, [UInt8]) async -> EdgeResponse
     private let events: EventsEndpoint
     private let forwardAuth: @Sendable (RequestFacts) -> EdgeAction
     private let api: API
@@ -19,9 +22,12 @@ package struct AuthListener: EdgeResponder {
         forwardAuth: @escaping @Sendable (RequestFacts) -> EdgeAction, api: API
     ) {
         self.metadata = metadata
-        self.introspection = introspection
+        let path = Array(ServerMetadata.Path.introspection.utf8)
+        introspectionBodyMax = api.bodyMax(RequestFacts(method: "POST", target: path))
+        self.introspection = { facts, body in introspection.respond(to: facts, body: body) }
+        later = { facts, body in .complete(await api.respond(to: facts, body: body)) }
         self.events = events
-        self.validate = validate
+        self.validate = validate.respond
         self.keyDocument = keyDocument
         self.forwardAuth = forwardAuth
         self.api = api
@@ -32,16 +38,14 @@ package struct AuthListener: EdgeResponder {
     package func respond(to request: RequestFacts) -> EdgeAction {
         let path = request.path
         if path.elementsEqual(ValidateEndpoint.path.utf8), request.method == "POST" {
-            return .body(limit: ValidateEndpoint.bodyMax, then: validate.respond)
+            return .body(limit: ValidateEndpoint.bodyMax, then: validate)
         }
         let isReading = request.method == "GET" || request.method == "HEAD"
         if isReading, path.elementsEqual(AuthListener.forwardAuthPath.utf8) { return forwardAuth(request) }
         if isReading, path.elementsEqual(KeyDocument.path.utf8) { return .answer(keyDocument.respond(to: request)) }
         if isReading, MetadataDocument.isPath(path), let held = metadata.held { return .answer(held) }
         if request.method == "POST", path.elementsEqual(ServerMetadata.Path.introspection.utf8) {
-            return .either(limit: api.bodyMax(request), now: introspection.respond) { [api] facts, body in
-                .complete(await api.respond(to: facts, body: body))
-            }
+            return .either(limit: introspectionBodyMax, now: introspection, later: later)
         }
         if isReading, path.elementsEqual(EventsEndpoint.path.utf8) {
             return .async(bodyLimit: api.bodyMax(request)) { [api, events] facts, body in
@@ -49,7 +53,7 @@ package struct AuthListener: EdgeResponder {
                 return .complete(await api.respond(to: facts, body: body))
             }
         }
-        return .async(bodyLimit: api.bodyMax(request)) { [api] facts, body in .complete(await api.respond(to: facts, body: body)) }
+        return .async(bodyLimit: api.bodyMax(request), then: later)
     }
 
     /// Whether the path is of a page, whatever the method.

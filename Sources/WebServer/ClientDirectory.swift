@@ -4,8 +4,9 @@ package import Store
 internal import Synchronization
 
 /// The clients in memory, for endpoints that must not wait for the store. Replaced whole after each change.
-package final class ClientDirectory: Sendable {
+package final class ClientDirectory: HeldClients {
     private let clients = Mutex<[Identifier: Client]>([:])
+    private let states = Atomic<UInt64>(1)
     private let origins = Mutex<Set<Identifier>>([])
     private let secrets: ClientSecrets
     private let guesses: ClientGuesses
@@ -20,6 +21,7 @@ package final class ClientDirectory: Sendable {
     package func replace(_ clients: [Client]) {
         let byID = Dictionary(clients.map { ($0.id, $0) }) { first, _ in first }
         self.clients.withLock { $0 = byID }
+        states.add(1, ordering: .acquiringAndReleasing)
         let browsers = clients.filter { $0.definition.isPublic && !$0.isDisabled }
         let origins = Set(browsers.flatMap(\.definition.redirectURIs).map { Identifier(RedirectTarget.policySource(of: $0)) })
         self.origins.withLock { $0 = origins }
@@ -30,6 +32,8 @@ package final class ClientDirectory: Sendable {
 
     /// Whatever its state.
     package func client(_ id: Identifier) -> Client? { clients.withLock { $0[id] } }
+
+    package func state() -> UInt64 { states.load(ordering: .acquiring) }
 
     /// One in force; nothing for another one that came to have the same id.
     package func client(_ id: Identifier, uid: Identifier) -> Client? {

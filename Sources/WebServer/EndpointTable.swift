@@ -2,7 +2,7 @@ package import AuthCore
 
 /// One endpoint of the JSON API: the row that routing, limits, /openapi.json's completeness test and the route matrix
 /// are made from.
-package struct Endpoint: Sendable {
+package final class Endpoint: Sendable {
     package let method: String
     /// With `{name}` for a segment that varies.
     package let path: String
@@ -73,18 +73,22 @@ package struct EndpointTable: Sendable {
     package func match(_ request: RequestFacts) -> Match {
         let path = request.path
         guard path.count <= 1_024, let text = String(validating: path, as: UTF8.self) else { return .notFound }
-        var candidates = (fixed[Identifier(text)] ?? []).map { ($0, [String]()) }
-        if candidates.isEmpty {
-            candidates = varying.compactMap { endpoint in EndpointTable.parameters(of: path, endpoint.segments).map { (endpoint, $0) } }
-        }
-        if candidates.isEmpty { return .notFound }
         // HEAD is GET without the body (RFC 9110 §9.3.2); the edge leaves the body out.
         let method = request.method == "HEAD" ? "GET" : request.method
+        if let endpoints = fixed[Identifier(text)] {
+            if let endpoint = endpoints.first(where: { $0.method.isSameBytes(as: method) }) { return .found(endpoint, parameters: []) }
+            return EndpointTable.methodNotAllowed(endpoints)
+        }
+        let candidates = varying.compactMap { endpoint in EndpointTable.parameters(of: path, endpoint.segments).map { (endpoint, $0) } }
         if let (endpoint, parameters) = candidates.first(where: { $0.0.method.isSameBytes(as: method) }) {
             return .found(endpoint, parameters: parameters)
         }
-        return .methodNotAllowed(
-            allow: candidates.map(\.0.method).sorted().joined(separator: ", "), isPage: candidates.allSatisfy(\.0.isPage))
+        return candidates.isEmpty ? .notFound : EndpointTable.methodNotAllowed(candidates.map(\.0))
+    }
+
+    private static func methodNotAllowed(_ endpoints: [Endpoint]) -> Match {
+        .methodNotAllowed(
+            allow: endpoints.map(\.method).sorted().joined(separator: ", "), isPage: endpoints.allSatisfy(\.isPage))
     }
 
     private static func parameters(of path: ArraySlice<UInt8>, _ pattern: [String]) -> [String]? {

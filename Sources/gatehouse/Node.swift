@@ -221,7 +221,7 @@ final class Node: Sendable {
             assertions: ClientAssertions(
                 keys: clientKeys, store: store, issuer: issuerID, secrets: clientSecrets, mutualTLSOrigin: mutualTLSOrigin),
             guesses: guesses,
-            held: { [clients = snapshots.clients] in clients.client($0) })
+            held: snapshots.clients)
         firstParty = FirstPartyTokens(store: store, clients: clients, refreshTokens: refreshTokens)
         let policy = try RegistrationPolicy(settings.resolved)
         let registration = ClientRegistration(

@@ -57,8 +57,10 @@ public struct ResponseFacts: Sendable {
 
     /// JSON that no cache may keep.
     public static func json(_ status: Int, headers: [(name: String, value: String)] = [], _ body: [UInt8]) -> ResponseFacts {
-        ResponseFacts(status: status, headers: [("content-type", "application/json"), ("cache-control", "no-store")] + headers, body: body)
+        ResponseFacts(status: status, headers: headers.isEmpty ? jsonHeaders : jsonHeaders + headers, body: body)
     }
+
+    private static let jsonHeaders = [(name: "content-type", value: "application/json"), (name: "cache-control", value: "no-store")]
 
     /// An error in the contract's shape: `{"error", "error_description", "trace_id"}`.
     public static func error(

@@ -26,10 +26,13 @@ package final class EdgeConnection: ChannelDuplexHandler, @unchecked Sendable {
         case closed
     }
 
-    struct Collector {
+    /// A request whose body is read first. An object, because it is looked at with each part, and large.
+    final class Collector {
         let facts: RequestFacts
         let limit: Int
         let then: Then
+
+        init(facts: RequestFacts, limit: Int, then: Then) { (self.facts, self.limit, self.then) = (facts, limit, then) }
 
         enum Then {
             case now(@Sendable (RequestFacts, [UInt8]) -> ResponseFacts)

@@ -74,6 +74,7 @@ package struct AuthorizeEndpoint: Sendable {
     /// The way that a request begins, without a step on it: where the cookies of the browser did not come along. Nothing for a request that
     /// `begin` answers whoever it is.
     package func state(_ parameters: FormParameters, at now: Instant) async -> InteractionState? {
+        guard parameters["client_id"] != nil else { return nil }
         let opened: AuthorizeRequests.Opened
         do { opened = try await requests.open(parameters, at: now) } catch { return nil }
         return opened.isRefused ? nil : state(opened, at: now)

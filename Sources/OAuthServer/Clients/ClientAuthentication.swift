@@ -1,6 +1,15 @@
 package import AuthCore
 package import Store
+internal import Synchronization
 package import TokenVerification
+
+/// The clients that a node has in memory.
+package protocol HeldClients: Sendable {
+    /// Nothing for one that it does not know.
+    func client(_ id: Identifier) -> Client?
+    /// Another number, never 0, whenever one of them may be another; read before them.
+    func state() -> UInt64
+}
 
 /// What a client sent to prove itself.
 package enum PresentedClient: Sendable {
@@ -26,12 +35,12 @@ package struct ClientAuthentication: Sendable {
         .none, .secretBasic, .secretPost, .secretJWT, .privateKeyJWT, .tls, .selfSignedTLS,
     ]
 
-    private let held: @Sendable (Identifier) -> Client?
+    private let held: any HeldClients
 
-    /// - Parameter held: The clients that this node has in memory; nothing for one that it does not know.
+    /// - Parameter held: The clients that this node has in memory.
     package init(
         store: any ClientStore, secrets: ClientSecrets, assertions: ClientAssertions, guesses: ClientGuesses,
-        held: @escaping @Sendable (Identifier) -> Client? = { _ in nil }
+        held: any HeldClients
     ) {
         self.held = held
         self.store = store
@@ -79,13 +88,13 @@ package struct ClientAuthentication: Sendable {
         let (client, method): (Client, ClientAuthenticationKind)
         switch presented {
         case .secret(let id, let secret, let way):
-            guard guesses.wait(id, from: request.address, at: request.now) == nil, let known = held(id), !known.definition.isPublic,
+            guard guesses.wait(id, from: request.address, at: request.now) == nil, let known = held.client(id), !known.definition.isPublic,
                 secrets.matches(secret, known.secretHashes)
             else { return nil }
             guesses.right(id, from: request.address)
             (client, method) = (known, way)
         case .named(let id):
-            guard let known = held(id ?? Client.builtInID), known.definition.isPublic else { return nil }
+            guard let known = held.client(id ?? Client.builtInID), known.definition.isPublic else { return nil }
             (client, method) = (known, .none)
         case .assertion: return nil
         }
@@ -94,10 +103,18 @@ package struct ClientAuthentication: Sendable {
 
     /// Whether a client that proved itself by a secret would do so again with the same one: this node still has it with the same secrets and
     /// rights, and nobody guesses at them from there.
-    func isUnchanged(_ client: Client, from address: PeerAddress, at now: Instant) -> Bool {
-        guard guesses.wait(client.id, from: address, at: now) == nil, let known = held(client.id) else { return false }
-        return known.uid == client.uid && known.epoch == client.epoch && !known.isDisabled && known.secretHashes == client.secretHashes
-            && known.definition == client.definition
+    ///
+    /// - Parameter seen: The state of the clients in memory in which it was so before; the one in which it is so now afterwards.
+    func isUnchanged(_ client: Client, since seen: borrowing Atomic<UInt64>, from address: PeerAddress, at now: Instant) -> Bool {
+        guard guesses.wait(client.id, from: address, at: now) == nil else { return false }
+        // Read first: what is replaced meanwhile is compared again the next time.
+        let state = held.state()
+        if seen.load(ordering: .relaxed) == state { return true }
+        guard let known = held.client(client.id), known.uid == client.uid, known.epoch == client.epoch, !known.isDisabled,
+            known.secretHashes == client.secretHashes, known.definition == client.definition
+        else { return false }
+        seen.store(state, ordering: .relaxed)
+        return true
     }
 
     /// The client behind a request of an OAuth endpoint.

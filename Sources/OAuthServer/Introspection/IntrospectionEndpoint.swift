@@ -1,5 +1,6 @@
 package import AuthCore
 package import Store
+internal import Synchronization
 package import TokenVerification
 
 /// Token introspection (RFC 7662). A caller learns only of tokens that are its own or meant for a resource that it serves.
@@ -34,11 +35,17 @@ package struct IntrospectionEndpoint: Sendable {
     }
 
     /// What is said of the token, and to whom. Nothing but `active: false` of one that is not valid, or not the caller's to know (§2.2).
-    package struct Answer: Sendable {
+    package final class Answer: Sendable {
         package let caller: Client
         package let members: JSONObject
         /// The access token that it calls active.
         package let token: AccessToken?
+        /// The state of the clients in memory that the caller was last found unchanged in.
+        fileprivate let seen = Atomic<UInt64>(0)
+
+        fileprivate init(caller: Client, members: JSONObject, token: AccessToken?) {
+            (self.caller, self.members, self.token) = (caller, members, token)
+        }
     }
 
     /// The answer about an access token for a client in memory, without waiting; nothing when the store must be asked.
@@ -54,7 +61,7 @@ package struct IntrospectionEndpoint: Sendable {
     /// Whether this caller would be told the same about a token that was active: it is the same client with the same secrets and rights, and
     /// the token is accepted still. What is said of a token does not change while it is.
     package func stillHolds(_ answer: Answer, from address: PeerAddress, at now: Instant) -> Bool {
-        guard let token = answer.token, clients.isUnchanged(answer.caller, from: address, at: now),
+        guard let token = answer.token, clients.isUnchanged(answer.caller, since: answer.seen, from: address, at: now),
             inactiveAnswers.wait(MemoryThrottle.Key(answer.caller.uid), at: now) == nil
         else { return false }
         let decision = verifier.decide(

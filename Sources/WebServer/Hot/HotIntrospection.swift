@@ -7,7 +7,7 @@ internal import Synchronization
 ///
 /// A service asks about one token with each request that brings it. The second time the question is known to the byte, and neither read
 /// again nor its answer written: whether the client is the same and the token still accepted is asked each time.
-package struct HotIntrospection: Sendable {
+package final class HotIntrospection: Sendable {
     private let endpoint: IntrospectionEndpoint
     private let trustedProxies: [AddressRange]
     private let environment: Environment
@@ -36,18 +36,18 @@ package struct HotIntrospection: Sendable {
             endpoint.stillHolds(known.answer, from: client, at: now)
         {
             observe()
-            return .json(200, known.body)
+            return known.response
         }
         let request = APIRequest(facts: facts, body: body, parameters: [], traceID: "", now: now, client: client)
         // What is wrong with it is said by the other way.
         guard let asked = try? request.oauth(), let answer = endpoint.quick(asked) else { return nil }
         observe()
-        let text = JSONValue.object(answer.members).encoded
+        let response = ResponseFacts.json(200, JSONValue.object(answer.members).encoded)
         if let question, answer.token != nil {
-            answers.remember(
-                question, KnownAnswers.Entry(answer: answer, address: client, body: text, bytes: 1_024 + body.count + text.count))
+            let bytes = 1_024 + body.count + response.body.count
+            answers.remember(question, KnownAnswers.Entry(answer: answer, address: client, response: response, bytes: bytes))
         }
-        return .json(200, text)
+        return response
     }
 
     /// Everything that an answer depends on and that is in the request: each part with its length in front. Nothing where a header comes
@@ -70,12 +70,12 @@ private final class KnownAnswers: Sendable {
     final class Entry: Sendable {
         let answer: IntrospectionEndpoint.Answer
         let address: PeerAddress
-        let body: [UInt8]
+        let response: ResponseFacts
         /// What it may take up, the token included.
         let bytes: Int
 
-        init(answer: IntrospectionEndpoint.Answer, address: PeerAddress, body: [UInt8], bytes: Int) {
-            (self.answer, self.address, self.body, self.bytes) = (answer, address, body, bytes)
+        init(answer: IntrospectionEndpoint.Answer, address: PeerAddress, response: ResponseFacts, bytes: Int) {
+            (self.answer, self.address, self.response, self.bytes) = (answer, address, response, bytes)
         }
     }
 
