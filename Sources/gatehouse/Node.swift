@@ -222,7 +222,6 @@ final class Node: Sendable {
                 keys: clientKeys, store: store, issuer: issuerID, secrets: clientSecrets, mutualTLSOrigin: mutualTLSOrigin),
             guesses: guesses,
             held: { [clients = snapshots.clients] in clients.client($0) })
-        firstParty = FirstPartyTokens(store: store, clients: clients, refreshTokens: refreshTokens)
         let policy = try RegistrationPolicy(settings.resolved)
         let registration = ClientRegistration(
             policy: policy, store: store, secrets: clientSecrets, sectors: SectorDocuments(calls: calls, environment: environment),
@@ -238,6 +237,7 @@ final class Node: Sendable {
                     inactive: try settings.resolved.integer("introspection.inactive_per_minute"),
                     pushed: try settings.resolved.integer("par.per_minute")
                 ), mutualTLSOrigin: mutualTLSOrigin))
+        firstParty = FirstPartyTokens(store: store, clients: clients, refreshTokens: refreshTokens, sender: oauth.sender)
         logouts = oauth.logoutDelivery(through: outbound, log: log)
         resources = ResourceLoader(settings: settings, store: store, hashing: hashing, secrets: clientSecrets, environment: environment)
         let lockout = LockoutPolicy(
