@@ -206,7 +206,7 @@ package struct ClientAuthentication: Sendable {
             return (client, client.definition.metadata.authenticationMethod == .secretJWT ? .secretJWT : .privateKeyJWT)
         case .named:
             let client = try known(found)
-            return (client, try named(client, facts, at: now))
+            return (client, try await named(client, facts, at: now))
         }
     }
 
@@ -218,7 +218,7 @@ package struct ClientAuthentication: Sendable {
     /// One that sends no credentials: public, or proved by the connection that it came over (RFC 8705 §2).
     private func named(
         _ client: Client, _ facts: Facts?, at now: Instant
-    ) throws(OAuthError) -> ClientAuthenticationKind {
+    ) async throws(OAuthError) -> ClientAuthenticationKind {
         if client.definition.isPublic { return .none }
         guard let method = client.definition.metadata.authenticationMethod, [.tls, .selfSignedTLS].contains(method) else {
             throw OAuthError(.invalidClient, .clientSecretMissing, ClientAuthentication.refusal)
@@ -226,10 +226,21 @@ package struct ClientAuthentication: Sendable {
         guard let facts, let certificate = facts.certificate else {
             throw OAuthError(.invalidClient, .certificateMissing, ClientAuthentication.refusal)
         }
-        guard client.isProved(by: certificate, method, at: now) else {
+        guard try await isProved(client, by: certificate, method, at: now) else {
             throw OAuthError(.invalidClient, .certificateMismatch, ClientAuthentication.refusal)
         }
         return method
+    }
+
+    private func isProved(
+        _ client: Client, by certificate: ClientCertificate, _ method: ClientAuthenticationKind, at now: Instant
+    ) async throws(OAuthError) -> Bool {
+        if method == .tls { return client.isNamed(by: certificate, at: now) }
+        // Before its keys are asked for, which may be elsewhere.
+        guard certificate.isValid(at: now), !client.isDisabled else { return false }
+        do { return try await assertions.keys.have(certificate, of: client) } catch {
+            throw OAuthError(.invalidClient, .certificateMismatch, ClientAuthentication.refusal)
+        }
     }
 }
 

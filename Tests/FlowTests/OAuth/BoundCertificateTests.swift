@@ -53,6 +53,46 @@ struct BoundCertificateTests {
         return answer.text("access_token")
     }
 
+    /// A set as clients publish it: a key, and the certificate over it.
+    private func set(_ certificate: ClientCertificate, kid: String = "device") throws -> String {
+        try ProvingClient().jwks.replacingOccurrences(
+            of: #""kid":"device""#, with: #""x5c":["\#(Base64.encode(certificate.der))"],"kid":"\#(kid)""#)
+    }
+
+    @Test("§2.2: self_signed_tls_client_auth with jwks_uri: fetched once, looked for once more where none fits, and gone with the set")
+    func published() async throws {
+        let own = try TestAuthority("own")
+        let (first, second) = (try Self.certificate(own, isVerified: false), try Self.certificate(own, isVerified: false))
+        let publisher = try await PublishedKeyTests.Publisher(try set(first))
+        let test = try await TestNode.proving(
+            try ProvingClient(),
+            """
+              - {id: far, grants: [client_credentials], scopes: ["orders:read"], jwks_uri: "\(publisher.url)/jwks.json",
+                 token_endpoint_auth_method: self_signed_tls_client_auth}
+            """, settings: ["--outbound.allow", "127.0.0.1:\(publisher.backend.port)"])
+        func token(_ certificate: ClientCertificate?) async -> Answer {
+            await post(test, "/token", [("grant_type", "client_credentials"), ("client_id", "far")], certificate)
+        }
+        // Nobody is asked for a client that shows none.
+        #expect(await token(nil).error == "invalid_client")
+        #expect(publisher.backend.requests.isEmpty)
+        for _ in 0..<3 { #expect(await token(first).status == 200) }
+        #expect(publisher.backend.requests.count == 1)
+        // A stranger's makes nobody ask for it more often than the pause allows.
+        for _ in 0..<3 { #expect(await token(thief).error == "invalid_client") }
+        #expect(publisher.backend.requests.count <= 2)
+        publisher.publish(try set(second, kid: "next"))
+        try await test.advance(.seconds(120))
+        #expect(await token(second).status == 200)
+        let answer = await token(first)
+        #expect(answer.status == 401 && answer.error == "invalid_client")
+        await publisher.backend.stop()
+        // Where they cannot be had, nobody is proved; it is not told why.
+        try await test.advance(.seconds(7 * 86_400))
+        let gone = await token(second)
+        #expect(gone.status == 401 && gone.error == "invalid_client")
+    }
+
     @Test("§3: at the gateway and at /forward-auth a bound token passes with its certificate alone (CA-10)")
     func gateway() async throws {
         let test = try await TestNode.proving(try ProvingClient(), Self.clients, settings: ["--trusted_proxies", "127.0.0.0/8"])
