@@ -222,7 +222,8 @@ final class Node: Sendable {
                 keys: clientKeys, store: store, issuer: issuerID, secrets: clientSecrets, mutualTLSOrigin: mutualTLSOrigin),
             guesses: guesses,
             held: { [clients = snapshots.clients] in clients.client($0) })
-        let policy = try RegistrationPolicy(settings.resolved)
+        var policy = try RegistrationPolicy(settings.resolved)
+        policy.authenticationMethods = ClientAuthentication.methods(settings.arrivingCertificates)
         let registration = ClientRegistration(
             policy: policy, store: store, secrets: clientSecrets, sectors: SectorDocuments(calls: calls, environment: environment),
             issuer: issuerID, environment: environment,

@@ -21,10 +21,13 @@ package struct ClientAuthentication: Sendable {
     /// Nothing: the store alone. What a token request names is never fetched (CVE-2026-4874).
     private var source: (any ClientSource)?
 
-    /// How clients can prove themselves here, for metadata.
-    package static let methods: [ClientAuthenticationKind] = [
-        .none, .secretBasic, .secretPost, .secretJWT, .privateKeyJWT, .tls, .selfSignedTLS,
-    ]
+    /// How clients can prove themselves here, for metadata and for registration.
+    ///
+    /// - Parameter certificates: Which of theirs can arrive: verified ones (RFC 8705 §2.1), and unverified ones (§2.2).
+    package static func methods(_ certificates: (verified: Bool, unverified: Bool)) -> [ClientAuthenticationKind] {
+        [.none, .secretBasic, .secretPost, .secretJWT, .privateKeyJWT] + (certificates.verified ? [.tls] : [])
+            + (certificates.unverified ? [.selfSignedTLS] : [])
+    }
 
     private let held: @Sendable (Identifier) -> Client?
 

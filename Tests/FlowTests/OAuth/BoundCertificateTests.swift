@@ -256,3 +256,68 @@ struct BoundCertificateTests {
         }
     }
 }
+
+@Suite("RFC 8414 §2, RFC 8705 §3.3: what metadata says of certificates is what can be done with them (ID-02)")
+struct CertificateMetadataTests {
+    struct Row: Sendable, CustomTestStringConvertible {
+        let testDescription: String
+        let settings: [String]
+        let methods: Set<String>
+    }
+
+    private static let proxies = ["--trusted_proxies", "127.0.0.1/32", "--client_cert_header"]
+    private static func tls(_ listener: String, _ more: [String]) -> [String] {
+        var settings: [String] = []
+        for (name, value) in [("certificate", "/c.pem"), ("key", "/k.pem")] { settings += ["--\(listener).tls.\(name)", value] }
+        for pair in more { settings += ["--\(listener).tls.\(pair.prefix { $0 != "=" })", String(pair.split(separator: "=")[1])] }
+        return settings
+    }
+
+    static let rows = [
+        Row(testDescription: "nobody asks for one", settings: [], methods: []),
+        Row(testDescription: "TLS without client_ca", settings: tls("listen.auth", []), methods: []),
+        Row(testDescription: "client_ca", settings: tls("listen.auth", ["client_ca=/ca.pem"]), methods: ["tls_client_auth"]),
+        Row(
+            testDescription: "any, without a CA", settings: tls("listen.auth", ["client_certificates=any"]),
+            methods: ["self_signed_tls_client_auth"]),
+        Row(
+            testDescription: "any, with one", settings: tls("listen.auth", ["client_certificates=any", "client_ca=/ca.pem"]),
+            methods: ["tls_client_auth", "self_signed_tls_client_auth"]),
+        Row(
+            testDescription: "a listener of their own",
+            settings: ["--mtls_url", "https://mtls.example", "--listen.auth_mtls", "127.0.0.1:0"]
+                + tls("listen.auth_mtls", ["client_ca=/ca.pem"]), methods: ["tls_client_auth"]),
+        Row(testDescription: "a proxy that verifies", settings: proxies + ["verified"], methods: ["tls_client_auth"]),
+        Row(testDescription: "a proxy that passes on any", settings: proxies + ["any"], methods: ["self_signed_tls_client_auth"]),
+        Row(testDescription: "a proxy whose field is not read", settings: proxies + ["none"], methods: []),
+        Row(testDescription: "at the gateway alone", settings: tls("listen.gateway", ["client_ca=/ca.pem"]), methods: []),
+    ]
+
+    @Test("the methods and the flag are there only where such a certificate can arrive; nobody registers another", arguments: rows)
+    func told(_ row: Row) async throws {
+        let test = try await TestNode.registering("open", row.settings)
+        let all: Set<String> = ["tls_client_auth", "self_signed_tls_client_auth"]
+        let metadata = await test.send("GET", "/.well-known/oauth-authorization-server").json
+        for endpoint in ["token", "introspection", "revocation"] {
+            let methods = Set(metadata["\(endpoint)_endpoint_auth_methods_supported"]?.strings ?? [])
+            #expect(methods.intersection(all) == row.methods, "\(endpoint)")
+            #expect(methods.isSuperset(of: ["client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt"]))
+            #expect(methods.contains("none") == (endpoint != "introspection"))
+        }
+        #expect((metadata["tls_client_certificate_bound_access_tokens"]?.bool ?? false) == !row.methods.isEmpty)
+
+        let redirect = RegistrationFlowTests.redirect
+        let key = try ProvingClient().jwks
+        for (method, more) in [
+            ("tls_client_auth", #""tls_client_auth_san_dns":"a.example""#), ("self_signed_tls_client_auth", #""jwks":\#(key)"#),
+        ] {
+            let answer = await test.register(#"{\#(redirect),"token_endpoint_auth_method":"\#(method)",\#(more)}"#)
+            let isOffered = row.methods.contains(method)
+            #expect(answer.status == (isOffered ? 201 : 400), "\(method): \(answer.text("error_description"))")
+            if !isOffered { #expect(answer.error == "invalid_client_metadata") }
+        }
+        let bound = await test.register(#"{\#(redirect),"tls_client_certificate_bound_access_tokens":true}"#)
+        #expect(bound.status == (row.methods.isEmpty ? 400 : 201))
+        #expect(await test.register(#"{\#(redirect),"tls_client_certificate_bound_access_tokens":false}"#).status == 201)
+    }
+}
