@@ -149,12 +149,12 @@ package struct OAuthServer: Sendable {
         metadata.list("id_token_signing_alg_values_supported", tokenAlgorithms)
         for endpoint in ["token", "introspection", "revocation"] {
             // Whoever asks about tokens proves itself.
-            let methods = ClientAuthentication.methods.filter { $0 != .none || endpoint != "introspection" }
+            let methods = registration.policy.authenticationMethods.filter { $0 != .none || endpoint != "introspection" }
             metadata.list("\(endpoint)_endpoint_auth_methods_supported", methods.map(\.rawValue))
             metadata.list("\(endpoint)_endpoint_auth_signing_alg_values_supported", ClientFields.signatures + ["HS256"])
         }
         metadata.list("dpop_signing_alg_values_supported", DPoPProof.algorithms.map(\.rawValue))
-        metadata.flag("tls_client_certificate_bound_access_tokens", true)
+        metadata.flag("tls_client_certificate_bound_access_tokens", registration.policy.seesCertificates)
         metadata.list("code_challenge_methods_supported", CodeChallengeStep.methods)
         metadata.list("prompt_values_supported", Prompt.allCases.map(\.rawValue))
         metadata.list("claim_types_supported", ["normal"])

@@ -49,7 +49,7 @@ package final class SigningKeys: Sendable {
         SettingKey(
             "keys.id_token_algorithms", .list(.choice(["RS256", "ES256", "EdDSA", "PS256"])), default: "RS256,ES256,EdDSA",
             "How ID tokens can be signed, as a client asks for it. Each has keys of its own. "
-                + "RS256 is what a client gets that asks for nothing: OpenID Connect requires it. RSA keys have 2048 bits."
+                + "RS256 must be among them: it is what a client gets that asks for nothing (OpenID Connect). RSA keys have 2048 bits."
         ),
     ]
 

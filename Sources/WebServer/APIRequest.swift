@@ -74,13 +74,19 @@ package struct APIRequest: Sendable {
         package let isDPoP: Bool
     }
 
-    /// The token behind `Authorization: Bearer` or `DPoP`; nothing when there is no such header.
+    /// The token behind `Authorization: Bearer` or `DPoP`; nothing when there is no such header, or one of another scheme, which is as none
+    /// (RFC 6750 §3.1).
     ///
-    /// - Throws: 400 when the header is there twice or is of another form (RFC 6750 §3.1).
+    /// - Throws: 400 when the header is there twice.
     package func credential() throws(APIError) -> Credential? {
         let count = facts.headers.count("authorization")
         if count == 0 { return nil }
-        if count == 1, let header = facts.headers.single("authorization") {
+        guard count == 1 else {
+            var error = APIError.invalidRequest("Send one Authorization header with one bearer token.")
+            error.headers = Challenge.headers(error.code, nonce: nil)
+            throw error
+        }
+        if let header = facts.headers.single("authorization") {
             if let token = AuthorizationScheme.credentials(of: header, scheme: "bearer") {
                 return Credential(token: Secret(token), isDPoP: false)
             }
@@ -88,7 +94,7 @@ package struct APIRequest: Sendable {
                 return Credential(token: Secret(token), isDPoP: true)
             }
         }
-        throw .invalidRequest("Send one Authorization header with one bearer token.")
+        return nil
     }
 
     /// Who the client says it is: HTTP Basic, or `client_id` and `client_secret` in the body, never both (TK-03).

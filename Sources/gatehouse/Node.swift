@@ -222,8 +222,8 @@ final class Node: Sendable {
                 keys: clientKeys, store: store, issuer: issuerID, secrets: clientSecrets, mutualTLSOrigin: mutualTLSOrigin),
             guesses: guesses,
             held: snapshots.clients)
-        firstParty = FirstPartyTokens(store: store, clients: clients, refreshTokens: refreshTokens)
-        let policy = try RegistrationPolicy(settings.resolved)
+        var policy = try RegistrationPolicy(settings.resolved)
+        policy.authenticationMethods = ClientAuthentication.methods(settings.arrivingCertificates)
         let registration = ClientRegistration(
             policy: policy, store: store, secrets: clientSecrets, sectors: SectorDocuments(calls: calls, environment: environment),
             issuer: issuerID, environment: environment,
@@ -238,6 +238,7 @@ final class Node: Sendable {
                     inactive: try settings.resolved.integer("introspection.inactive_per_minute"),
                     pushed: try settings.resolved.integer("par.per_minute")
                 ), mutualTLSOrigin: mutualTLSOrigin))
+        firstParty = FirstPartyTokens(store: store, clients: clients, refreshTokens: refreshTokens, sender: oauth.sender)
         logouts = oauth.logoutDelivery(through: outbound, log: log)
         resources = ResourceLoader(settings: settings, store: store, hashing: hashing, secrets: clientSecrets, environment: environment)
         let lockout = LockoutPolicy(

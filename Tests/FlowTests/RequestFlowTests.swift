@@ -64,7 +64,7 @@ struct RequestFlowTests {
                 "GET", "/sessions", Array("access_token=\(token)".utf8), headers: [("content-type", "application/x-www-form-urlencoded")]
             ).status == 401)
         #expect(await test.send("GET", "/sessions", headers: [("cookie", "access_token=\(token)")]).status == 401)
-        #expect(await test.send("GET", "/sessions", headers: [("authorization", token)]).status == 400)
+        #expect(await test.send("GET", "/sessions", headers: [("authorization", token)]).status == 401)
         #expect(await test.send("GET", "/sessions", headers: test.bearer(token) + test.bearer(token)).status == 400)
         #expect(await test.send("GET", "/sessions", headers: test.bearer(token + " x")).status != 200)
     }
@@ -81,6 +81,51 @@ struct RequestFlowTests {
         #expect(little.status == 403)
         #expect(
             little.header("www-authenticate") == #"Bearer realm="gatehouse", error="insufficient_scope", scope="gatehouse:admin""#)
+    }
+
+    @Test("RFC 6750 §3, §3.1: every refusal has a challenge; another scheme is as no token at all, one token too many is invalid_request")
+    func everyChallenge() async throws {
+        let test = try await TestNode.registering("token")
+        let other = ("authorization", "Basic \(Data("a:b".utf8).base64EncodedString())")
+        let rows: [(String, String, Listener)] = [
+            ("GET", "/sessions", .auth), ("DELETE", "/sessions/x", .auth), ("GET", "/consents", .auth), ("GET", "/userinfo", .auth),
+            ("POST", "/userinfo", .auth), ("POST", "/register", .auth), ("GET", "/register/x", .auth), ("GET", "/admin/users", .admin),
+        ]
+        for (method, path, listener) in rows {
+            func ask(_ more: [(String, String)]) async -> Answer {
+                await test.send(method, path, Array("{}".utf8), headers: [("content-type", "application/json")] + more, to: listener)
+            }
+            for strange in [other, ("authorization", "x"), ("authorization", ""), ("authorization", "Bearer")] {
+                let answer = await ask([strange])
+                #expect(answer.status == 401 && answer.error == "invalid_token", "\(method) \(path) \(strange.1)")
+                #expect(answer.header("www-authenticate") == #"Bearer realm="gatehouse""#, "\(method) \(path) \(strange.1)")
+            }
+            for malformed in [test.bearer("x") + test.bearer("x"), [other, other], test.bearer("x") + [other]] {
+                let answer = await ask(malformed)
+                #expect(answer.status == 400 && answer.error == "invalid_request", "\(method) \(path) \(malformed)")
+                #expect(
+                    answer.header("www-authenticate") == #"Bearer realm="gatehouse", error="invalid_request""#,
+                    "\(method) \(path) \(malformed)")
+            }
+        }
+    }
+
+    @Test("RFC 6750 §3.1: what too little scope does not allow, beside a good token, says which scope it needs")
+    func scopeChallenges() async throws {
+        let test = try await TestNode.start()
+        let token = await test.login().text("access_token")
+        let everywhere = await test.post("/logout", #"{"everywhere":true}"#, headers: test.bearer(token))
+        #expect(everywhere.status == 403 && everywhere.error == "insufficient_scope")
+        #expect(
+            everywhere.header("www-authenticate")
+                == #"Bearer realm="gatehouse", error="insufficient_scope", scope="gatehouse:account""#)
+        for headers in [test.bearer(token), []] {
+            let explained = await test.post("/validate", #"{"token":"x","explain":true}"#, headers: headers)
+            #expect(explained.status == 403 && explained.error == "insufficient_scope")
+            #expect(
+                explained.header("www-authenticate")
+                    == #"Bearer realm="gatehouse", error="insufficient_scope", scope="gatehouse:admin""#)
+        }
     }
 
     // MARK: clients

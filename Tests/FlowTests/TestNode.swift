@@ -161,10 +161,11 @@ extension TestNode {
 
     func send(
         _ method: String, _ target: String, _ body: [UInt8] = [], headers: [(String, String)] = [("content-type", "application/json")],
-        to listener: Listener = .auth, from peer: PeerAddress = .loopback, certificate: ClientCertificate? = nil
+        to listener: Listener = .auth, from peer: PeerAddress = .loopback, host: String = "localhost:8080",
+        certificate: ClientCertificate? = nil
     ) async -> Answer {
         let facts = RequestFacts(
-            method: method, target: Array(target.utf8), headers: Headers([("host", "localhost:8080")] + headers), peer: peer,
+            method: method, target: Array(target.utf8), headers: Headers([("host", host)] + headers), peer: peer,
             clientCertificate: certificate
         )
         let responder: any EdgeResponder =

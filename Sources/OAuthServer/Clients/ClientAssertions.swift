@@ -8,7 +8,7 @@ package struct ClientAssertions: Sendable {
     /// How long an assertion may live; its `jti` is remembered until then.
     package static let lifetimeMax = Duration.seconds(3_600)
 
-    private let keys: ClientKeys
+    let keys: ClientKeys
     private let store: any SpentStore
     private let issuer: Identifier
     private let mutualTLSOrigin: Identifier?

@@ -30,10 +30,13 @@ package struct ClientAuthentication: Sendable {
     /// Nothing: the store alone. What a token request names is never fetched (CVE-2026-4874).
     private var source: (any ClientSource)?
 
-    /// How clients can prove themselves here, for metadata.
-    package static let methods: [ClientAuthenticationKind] = [
-        .none, .secretBasic, .secretPost, .secretJWT, .privateKeyJWT, .tls, .selfSignedTLS,
-    ]
+    /// How clients can prove themselves here, for metadata and for registration.
+    ///
+    /// - Parameter certificates: Which of theirs can arrive: verified ones (RFC 8705 §2.1), and unverified ones (§2.2).
+    package static func methods(_ certificates: (verified: Bool, unverified: Bool)) -> [ClientAuthenticationKind] {
+        [.none, .secretBasic, .secretPost, .secretJWT, .privateKeyJWT] + (certificates.verified ? [.tls] : [])
+            + (certificates.unverified ? [.selfSignedTLS] : [])
+    }
 
     private let held: any HeldClients
 
@@ -223,7 +226,7 @@ package struct ClientAuthentication: Sendable {
             return (client, client.definition.metadata.authenticationMethod == .secretJWT ? .secretJWT : .privateKeyJWT)
         case .named:
             let client = try known(found)
-            return (client, try named(client, facts, at: now))
+            return (client, try await named(client, facts, at: now))
         }
     }
 
@@ -235,7 +238,7 @@ package struct ClientAuthentication: Sendable {
     /// One that sends no credentials: public, or proved by the connection that it came over (RFC 8705 §2).
     private func named(
         _ client: Client, _ facts: Facts?, at now: Instant
-    ) throws(OAuthError) -> ClientAuthenticationKind {
+    ) async throws(OAuthError) -> ClientAuthenticationKind {
         if client.definition.isPublic { return .none }
         guard let method = client.definition.metadata.authenticationMethod, [.tls, .selfSignedTLS].contains(method) else {
             throw OAuthError(.invalidClient, .clientSecretMissing, ClientAuthentication.refusal)
@@ -243,10 +246,21 @@ package struct ClientAuthentication: Sendable {
         guard let facts, let certificate = facts.certificate else {
             throw OAuthError(.invalidClient, .certificateMissing, ClientAuthentication.refusal)
         }
-        guard client.isProved(by: certificate, method, at: now) else {
+        guard try await isProved(client, by: certificate, method, at: now) else {
             throw OAuthError(.invalidClient, .certificateMismatch, ClientAuthentication.refusal)
         }
         return method
+    }
+
+    private func isProved(
+        _ client: Client, by certificate: ClientCertificate, _ method: ClientAuthenticationKind, at now: Instant
+    ) async throws(OAuthError) -> Bool {
+        if method == .tls { return client.isNamed(by: certificate, at: now) }
+        // Before its keys are asked for, which may be elsewhere.
+        guard certificate.isValid(at: now), !client.isDisabled else { return false }
+        do { return try await assertions.keys.have(certificate, of: client) } catch {
+            throw OAuthError(.invalidClient, .certificateMismatch, ClientAuthentication.refusal)
+        }
     }
 }
 

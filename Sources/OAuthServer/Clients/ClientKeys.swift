@@ -40,11 +40,20 @@ package final class ClientKeys: Sendable {
     }
 
     /// All of them, as the client has registered or publishes them.
-    package func set(of client: Client) async throws(ClientKeysFailure) -> JSONObject {
+    package func set(of client: Client) async throws(ClientKeysFailure) -> JSONObject { try await find(of: client).set }
+
+    /// - Parameter unlike: The version that somebody looked into in vain, as `RemoteDocuments` has it.
+    /// - Returns: With no version where they are registered, and nothing else can be found.
+    func find(
+        of client: Client, unlike version: UInt64? = nil
+    ) async throws(ClientKeysFailure) -> (set: JSONObject, version: UInt64?) {
         let metadata = client.definition.metadata
-        if let jwks = metadata.jwks { return jwks }
+        if let jwks = metadata.jwks { return (jwks, nil) }
         guard let address = metadata.jwksURI else { throw .noKeys }
-        do { return try await documents.document(at: try OutgoingURL(address)).value.set } catch { throw ClientKeysFailure(error) }
+        do {
+            let found = try await documents.document(at: try OutgoingURL(address), unlike: version)
+            return (found.value.set, found.version)
+        } catch { throw unreachable(address, error) }
     }
 
     package func verify(

@@ -182,15 +182,20 @@ package struct ClientRegistration: Sendable {
         try await stored { () async throws(StoreError) in try await changed() }
     }
 
-    private static let accessRefusal = OAuthError(
-        .invalidToken, .registrationAccessInvalid, "The client is unknown, or this is not its registration access token.")
+    private static let accessRefusal = accessRefusal(.registrationAccessInvalid)
+
+    /// One text: without a token there is no other answer than with a wrong one, but for the challenge.
+    private static func accessRefusal(_ reason: OAuthError.Reason) -> OAuthError {
+        OAuthError(.invalidToken, reason, "The client is unknown, or this is not its registration access token.")
+    }
 
     /// The client whose registration access token this is. An unknown one costs a comparison too, and is the same answer (RFC 7592 §2.1).
     private func proved(_ id: Identifier, _ request: Request) async throws(OAuthError) -> (Client, Secret<String>) {
         let found = try await stored { () async throws(StoreError) in try await store.registration(id) }
         // None is as long as a hash for a client that manages nothing here, so no token is its token.
         let expected = found?.tokenHash ?? [UInt8](repeating: 0, count: 32)
-        guard let token = request.token, isEqualInConstantTime(ClientRegistration.hash(token), expected), let client = found?.client,
+        guard let token = request.token else { throw ClientRegistration.accessRefusal(.registrationTokenMissing) }
+        guard isEqualInConstantTime(ClientRegistration.hash(token), expected), let client = found?.client,
             let text = String(validating: token.exposed, as: UTF8.self)
         else { throw ClientRegistration.accessRefusal }
         if client.isDisabled {

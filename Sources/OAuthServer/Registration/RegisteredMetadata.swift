@@ -93,8 +93,11 @@ package struct RegisteredMetadata: Sendable {
         } else {
             method = .secretBasic
         }
-        guard ClientAuthentication.methods.contains(method) else {
+        guard policy.authenticationMethods.contains(method) else {
             throw RegisteredMetadata.fault(name, "is \(method.rawValue), which is not offered here")
+        }
+        if client.metadata.needsBoundCertificate, !policy.seesCertificates {
+            throw RegisteredMetadata.fault("tls_client_certificate_bound_access_tokens", "is true, and no certificate can arrive here")
         }
         if origin == .document {
             for member in ["client_secret", "client_secret_expires_at"] where sent[member] != nil {

@@ -27,6 +27,10 @@ package struct RegistrationPolicy: Sendable {
 
     /// What tokens can be signed with here.
     package var tokenAlgorithms: [String]
+    /// How clients can prove themselves here.
+    package var authenticationMethods: [ClientAuthenticationKind]
+    /// Whether certificates can arrive here, for tokens to be bound to (RFC 8705 §3).
+    package var seesCertificates: Bool { authenticationMethods.contains { $0 == .tls || $0 == .selfSignedTLS } }
 
     /// Redirect URIs and the like, of one client.
     package static let redirectURIsMax = 32
@@ -83,6 +87,7 @@ package struct RegistrationPolicy: Sendable {
         perSource = 20
         unusedTTL = .seconds(30 * 86_400)
         tokenAlgorithms = ClientFields.signatures
+        authenticationMethods = ClientAuthentication.methods((verified: false, unverified: false))
         takesDocuments = false
         documentHosts = []
     }

@@ -20,11 +20,13 @@ package struct FirstPartyTokens: Sendable {
     private let store: any SessionStore
     fileprivate let clients: ClientAuthentication
     private let refreshTokens: RefreshTokens
+    package let sender: SenderConstraint
     private var issuer: TokenIssuer { refreshTokens.issuer }
     /// How long a sign-in lasts at the most.
     package var sessionLifetime: Duration { refreshTokens.lifetimes.session }
 
-    package init(store: any SessionStore, clients: ClientAuthentication, refreshTokens: RefreshTokens) {
+    package init(store: any SessionStore, clients: ClientAuthentication, refreshTokens: RefreshTokens, sender: SenderConstraint) {
+        self.sender = sender
         self.store = store
         self.clients = clients
         self.refreshTokens = refreshTokens
@@ -36,8 +38,16 @@ package struct FirstPartyTokens: Sendable {
         package var audiences: [Identifier]
         package var source: String
         package var agent: String
+        /// The key that the tokens are bound to.
+        package var confirmation: Confirmation?
+        /// Whether the refresh tokens are too: those of a client that proves itself are bound by that (RFC 9449 §5).
+        package var bindsRefresh: Bool
 
-        package init(scope: ScopeSet?, audiences: [Identifier], source: String, agent: String) {
+        package init(
+            scope: ScopeSet?, audiences: [Identifier], source: String, agent: String, confirmation: Confirmation? = nil,
+            bindsRefresh: Bool = false
+        ) {
+            (self.confirmation, self.bindsRefresh) = (confirmation, bindsRefresh)
             self.scope = scope
             self.audiences = audiences
             self.source = source
@@ -45,15 +55,17 @@ package struct FirstPartyTokens: Sendable {
         }
     }
 
-    /// The client of a first-party endpoint: it exists, is what it says, and holds `login`.
+    /// The client of a first-party endpoint: it exists, is what it says, and holds `login`; and the key that it proves, which its tokens
+    /// are bound to as at `/token`.
     package func firstPartyClient(
-        _ presented: PresentedClient, from address: PeerAddress, at now: Instant
-    ) async throws(OAuthError) -> ClientAuthentication.Proved {
-        let proved = try await clients.authenticate(presented, from: (address, now))
+        _ presented: PresentedClient, _ request: OAuthRequest
+    ) async throws(OAuthError) -> (client: ClientAuthentication.Proved, confirmation: Confirmation?) {
+        let facts = (path: request.path, certificate: request.certificate)
+        let proved = try await clients.authenticate(presented, from: (request.address, request.now), facts)
         guard proved.client.definition.grants.contains(.login) else {
             throw OAuthError(.unauthorizedClient, .clientNotFirstParty, "This client is not allowed to sign people in here.")
         }
-        return proved
+        return (proved, try await sender.confirmation(of: request, client: proved.client))
     }
 
     /// Opens a session for somebody whose factors were verified, and issues its first tokens.
@@ -66,7 +78,8 @@ package struct FirstPartyTokens: Sendable {
             accountID: account.id, accountEpoch: account.epoch, clientID: client.id, assurance: assurance, scope: access.scope,
             audiences: access.audiences, idleLifetime: refreshTokens.lifetimes.refreshIdle,
             lifetime: refreshTokens.lifetimes.session,
-            accessLifetime: issuer.accessLifetime, source: request.source, agent: request.agent
+            accessLifetime: issuer.accessLifetime, source: request.source, agent: request.agent,
+            confirmation: request.bindsRefresh ? request.confirmation : nil
         )
         let event = AuditEvent(
             .signIn, at: now, accountID: account.id, clientID: client.id, source: request.source,
@@ -83,11 +96,12 @@ package struct FirstPartyTokens: Sendable {
             let access =
                 current.catalogue.version == policy.catalogue.version
                 ? access : try current.refreshed(scope: grant.scope, roles: account.roles, client: client)
-            let subject = TokenSubject(
+            var subject = TokenSubject(
                 client: client, account: account, grant: grant, assurance: assurance, access: access,
                 claims: current.catalogue.claims(access.audiences, of: account, scope: access.scope),
                 expiresAt: min(now + issuer.accessLifetime, session.expiresAt)
             )
+            subject.confirmation = request.confirmation
             return try await issuer.issue(TokenAuthorization(subject: subject, refreshCounter: grant.rotation.current), at: now)
         case .accountChanged:
             throw OAuthError(.invalidGrant, .accountChanged, "The account changed while signing in. Sign in again.")
@@ -98,10 +112,9 @@ package struct FirstPartyTokens: Sendable {
 
     /// Uses a refresh token (RFC 6749 §6).
     package func refresh(
-        _ token: Secret<String>, client: ClientAuthentication.Proved, source: String, at now: Instant, traceID: String
+        _ token: Secret<String>, _ context: TokenContext
     ) async throws(OAuthError) -> IssuedTokens {
-        let context = TokenContext(client: client, confirmation: nil, now: now, source: source, traceID: traceID)
-        return try await issuer.issue(try await refreshTokens.authorize(token, context), at: now)
+        try await issuer.issue(try await refreshTokens.authorize(token, context), at: context.now)
     }
 }
 

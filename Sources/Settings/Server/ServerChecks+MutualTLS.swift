@@ -37,3 +37,15 @@ extension ServerChecks {
         return origin
     }
 }
+
+extension ServerSettings {
+    /// Which certificates of clients can arrive where tokens are issued: such as chain to a CA, and such as need not (RFC 8705 §2.1, §2.2).
+    package var arrivingCertificates: (verified: Bool, unverified: Bool) {
+        let tls = [listeners.auth, listeners.authMTLS].compactMap { $0?.tls }
+        return (
+            // With `any` there may be no CA, and of a proxy that passes on any nobody knows which it has verified.
+            verified: tls.contains { $0.clientCertificates != .none && $0.clientCA != nil } || clientCertHeader == .verified,
+            unverified: tls.contains { $0.clientCertificates == .any } || clientCertHeader == .any
+        )
+    }
+}

@@ -230,6 +230,13 @@ struct ServerChecks {
                 "times passwords.iterations is \(memory * iterations), above \(ServerChecks.hashWorkMax): seconds a sign-in"
             )
         }
+        let algorithms = resolved.texts("keys.id_token_algorithms")
+        // A gateway without the role has no such key, and of a value that could not be read it was said already.
+        if case .list? = resolved.entry("keys.id_token_algorithms")?.value, !algorithms.contains(where: { $0.isSameBytes(as: "RS256") }) {
+            problem(
+                "keys.id_token_algorithms",
+                "lacks RS256, which every client gets that names no algorithm (OpenID Connect Registration §2)")
+        }
         if case .integer(let free)? = resolved.entry("lockout.free_attempts")?.value,
             case .integer(let most)? = resolved.entry("lockout.failures_max")?.value, free > most
         {

@@ -57,11 +57,15 @@ package struct OpenSession: Sendable {
     package var accessLifetime: Duration
     package var source: String
     package var agent: String
+    /// Whose key its refresh tokens need, for clients that prove nothing else; nothing otherwise.
+    package var confirmation: Confirmation?
 
     package init(
         accountID: Identifier, accountEpoch: Int64, clientID: Identifier, assurance: SessionAssurance, scope: ScopeSet,
-        audiences: [Identifier], idleLifetime: Duration, lifetime: Duration, accessLifetime: Duration, source: String, agent: String
+        audiences: [Identifier], idleLifetime: Duration, lifetime: Duration, accessLifetime: Duration, source: String, agent: String,
+        confirmation: Confirmation? = nil
     ) {
+        self.confirmation = confirmation
         self.accountID = accountID
         self.accountEpoch = accountEpoch
         self.clientID = clientID

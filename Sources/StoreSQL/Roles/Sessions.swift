@@ -97,10 +97,15 @@ extension SQLStore {
                 id: sessionID, accountID: account.id, clientID: client.id, assurance: request.assurance, createdAt: now, lastUsedAt: now,
                 expiresAt: now + request.lifetime, source: request.source, agent: request.agent
             )
+            var binding: GrantBinding?
+            if let confirmation = request.confirmation {
+                binding = GrantBinding(assurance: request.assurance)
+                binding?.confirmation = confirmation
+            }
             let grant = Grant(
                 id: grantID, sessionID: sessionID, accountID: account.id, clientUID: client.uid, clientID: client.id, scope: request.scope,
                 audiences: request.audiences, secret: Secret(secret), rotation: RefreshRotation(startedAt: now), createdAt: now,
-                expiresAt: min(now + request.idleLifetime, session.expiresAt)
+                expiresAt: min(now + request.idleLifetime, session.expiresAt), binding: binding
             )
             try transaction.insert(session)
             try transaction.insert(grant, tokensUntil: min(now + request.accessLifetime, session.expiresAt))

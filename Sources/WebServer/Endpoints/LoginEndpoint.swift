@@ -16,7 +16,9 @@ package struct LoginEndpoint: Sendable {
     }
 
     package var endpoint: Endpoint {
-        Endpoint("POST", "/login") { (request) throws(APIError) in try await respond(to: request) }
+        Endpoint("POST", "/login") { (request) throws(APIError) in
+            try await request.withNonce(tokens.sender) { () throws(APIError) in try await respond(to: request) }
+        }
     }
 
     private static let members: Set<String> = [
@@ -32,14 +34,17 @@ package struct LoginEndpoint: Sendable {
         let scope = try body.scope()
         let audiences = try body.audiences()
         let presented = try request.client(body)
-        let client: ClientAuthentication.Proved
-        do { client = try await tokens.firstPartyClient(presented, from: request.client, at: request.now) } catch { throw APIError(error) }
+        let (client, confirmation): (ClientAuthentication.Proved, Confirmation?)
+        // Before the password: what is wrong with a proof says nothing of it, and counts no guess.
+        do { (client, confirmation) = try await tokens.firstPartyClient(presented, request.proving) } catch { throw APIError(error) }
         let attempt = PasswordSignIn.Attempt(
             username: credential.username, password: credential.password, source: request.client, clientID: client.client.id,
             traceID: request.traceID
         )
         let (account, assurance) = try await LoginEndpoint.proved(signIn.attempt(attempt, at: request.now))
-        let asked = FirstPartyTokens.Request(scope: scope, audiences: audiences, source: request.source, agent: request.agent)
+        let asked = FirstPartyTokens.Request(
+            scope: scope, audiences: audiences, source: request.source, agent: request.agent, confirmation: confirmation,
+            bindsRefresh: !client.isProved)
         do {
             let issued = try await tokens.signedIn(
                 account, assurance, client: client.client, asked, at: request.now, traceID: request.traceID

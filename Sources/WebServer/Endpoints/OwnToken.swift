@@ -75,6 +75,11 @@ package struct OwnToken: Sendable {
         do throws(OAuthError) {
             let grant = try await tokens.liveGrant(of: token, at: request.now)
             guard try await tokens.isFirstParty(grant) else { throw OAuthError(.invalidGrant, .clientNotFirstParty, "") }
+            // One that is bound to a DPoP key has no place here; an access token for this API has.
+            if let bound = grant.binding?.confirmation {
+                let shown = request.facts.clientCertificate.map { Confirmation(.certificate, $0.thumbprint) }
+                guard bound == shown else { throw OAuthError(.invalidGrant, .senderKeyMismatch, "") }
+            }
             return Holder(accountID: grant.accountID, sessionID: grant.sessionID)
         } catch {
             if error.code == .temporarilyUnavailable { throw APIError(error) }

@@ -13,7 +13,9 @@ package struct RefreshEndpoint: Sendable {
     }
 
     package var endpoint: Endpoint {
-        Endpoint("POST", "/token/refresh") { (request) throws(APIError) in try await respond(to: request) }
+        Endpoint("POST", "/token/refresh") { (request) throws(APIError) in
+            try await request.withNonce(tokens.sender) { () throws(APIError) in try await respond(to: request) }
+        }
     }
 
     private func respond(to request: APIRequest) async throws(APIError) -> ResponseFacts {
@@ -21,8 +23,10 @@ package struct RefreshEndpoint: Sendable {
         let token = Secret(try body.requiredText("refresh_token", bytesMax: 4_096))
         let presented = try request.client(body)
         do {
-            let client = try await tokens.firstPartyClient(presented, from: request.client, at: request.now)
-            let issued = try await tokens.refresh(token, client: client, source: request.source, at: request.now, traceID: request.traceID)
+            let (client, confirmation) = try await tokens.firstPartyClient(presented, request.proving)
+            let context = TokenContext(
+                client: client, confirmation: confirmation, now: request.now, source: request.source, traceID: request.traceID)
+            let issued = try await tokens.refresh(token, context)
             log(
                 .info, "tokens_issued",
                 [

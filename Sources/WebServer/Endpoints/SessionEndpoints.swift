@@ -32,6 +32,8 @@ package struct SessionEndpoints: Sendable {
         var sessionID: Identifier?
         var grantID: Identifier?
         var mayEndEverything: Bool
+        /// The next `DPoP-Nonce`, where the token came under that scheme.
+        var nonce: String?
     }
 
     private func logout(_ request: APIRequest) async throws(APIError) -> ResponseFacts {
@@ -47,7 +49,9 @@ package struct SessionEndpoints: Sendable {
             if everywhere {
                 guard target.mayEndEverything else {
                     throw APIError(
-                        403, "insufficient_scope", "To end all sessions, send the refresh token, or a token for gatehouse:account.")
+                        403, "insufficient_scope", "To end all sessions, send the refresh token, or a token for gatehouse:account.",
+                        headers: Challenge.headers(
+                            "insufficient_scope", more: ", scope=\"\(ScopeCatalogue.accountScope)\"", nonce: target.nonce))
                 }
                 try await store.endAll(of: target.accountID, at: request.now, event: event)
             } else if try await isFirstParty(target.clientID), let session = target.sessionID {
@@ -82,7 +86,8 @@ package struct SessionEndpoints: Sendable {
             let token = try own.accessToken(presented, audience: .any, scope: .none)
             return Target(
                 accountID: token.subject, clientID: token.clientID, sessionID: token.sessionID, grantID: token.grantID,
-                mayEndEverything: token.audiences == [ScopeCatalogue.ownResource] && token.scope.contains(ScopeCatalogue.accountScope)
+                mayEndEverything: token.audiences == [ScopeCatalogue.ownResource] && token.scope.contains(ScopeCatalogue.accountScope),
+                nonce: presented.nonce
             )
         } catch {
             // Its signature was found good before either of these: what it says of its session is true, and the session may live on.
@@ -104,7 +109,7 @@ package struct SessionEndpoints: Sendable {
         else { return nil }
         return Target(
             accountID: Identifier(subject), clientID: Identifier(client), sessionID: claims["sid"]?.string.map { Identifier($0) },
-            grantID: claims["gid"]?.string.map { Identifier($0) }, mayEndEverything: false
+            grantID: claims["gid"]?.string.map { Identifier($0) }, mayEndEverything: false, nonce: presented.nonce
         )
     }
 

@@ -85,6 +85,11 @@ package struct ValidateEndpoint: Sendable {
         503, "stale", "The list of revocations is too old to answer. Try again soon.", headers: [("retry-after", "1")]
     )
 
+    private static let operatorRequired = APIError(
+        403, "insufficient_scope", "Explanations need a token with the scope gatehouse:admin.", reason: "operator_required",
+        headers: Challenge.headers("insufficient_scope", more: ", scope=\"\(ScopeCatalogue.adminScope)\"", nonce: nil)
+    )
+
     private static func requirements(_ body: JSONBody) throws(APIError) -> TokenRequirements {
         let audiences = try body.audiences()
         let maxAge = try body.wholeNumber("max_age", 0...315_360_000).map { Duration.seconds($0) }
@@ -107,8 +112,7 @@ package struct ValidateEndpoint: Sendable {
     private func authorize(_ request: APIRequest, explains: Bool) throws(APIError) {
         if explains {
             guard let credential = try request.credential(), !credential.isDPoP else {
-                throw APIError(
-                    403, "insufficient_scope", "Explanations need a token with the scope gatehouse:admin.", reason: "operator_required")
+                throw ValidateEndpoint.operatorRequired
             }
             var none: TokenExplanation?
             let requirements = TokenRequirements(
@@ -119,8 +123,7 @@ package struct ValidateEndpoint: Sendable {
                 explaining: &none
             )
             guard case .accept(let token) = decision, token.audiences == [ScopeCatalogue.ownResource] else {
-                throw APIError(
-                    403, "insufficient_scope", "Explanations need a token with the scope gatehouse:admin.", reason: "operator_required")
+                throw ValidateEndpoint.operatorRequired
             }
             return
         }

@@ -20,10 +20,10 @@ package struct OAuthEndpoints: Sendable {
     package var endpoints: [Endpoint] {
         [
             Endpoint("POST", ServerMetadata.Path.token, reads: .form, isShared: true) { (request) throws(APIError) in
-                try await token(request)
+                try await request.withNonce(server.sender) { () throws(APIError) in try await token(request) }
             },
             Endpoint("POST", ServerMetadata.Path.pushedRequests, reads: .form, isShared: true) { (request) throws(APIError) in
-                try await push(request)
+                try await request.withNonce(server.sender) { () throws(APIError) in try await push(request) }
             },
             Endpoint("POST", ServerMetadata.Path.deviceAuthorization, reads: .form) { (request) throws(APIError) in
                 try await beginDevice(request)
@@ -50,8 +50,8 @@ package struct OAuthEndpoints: Sendable {
                     ("by", asked.parameters["grant_type"] ?? ""), ("client", asked.parameters["client_id"] ?? ""),
                     ("sid", issued.sessionID?.text ?? ""), ("trace_id", request.traceID),
                 ])
-            return withNonce(TokenResponse.make(issued), request)
-        } catch { throw withNonce(APIError(error, isTokenEndpoint: true), request) }
+            return TokenResponse.make(issued)
+        } catch { throw APIError(error, isTokenEndpoint: true) }
     }
 
     private func push(_ request: APIRequest) async throws(APIError) -> ResponseFacts {
@@ -62,8 +62,8 @@ package struct OAuthEndpoints: Sendable {
                 $0.member("request_uri", pushed.requestURI)
                 $0.member("expires_in", pushed.expiresIn.wholeSeconds)
             }
-            return withNonce(.json(201, json.bytes), request)
-        } catch { throw withNonce(APIError(error, isTokenEndpoint: true), request) }
+            return .json(201, json.bytes)
+        } catch { throw APIError(error, isTokenEndpoint: true) }
     }
 
     /// RFC 8628 §3.2.
@@ -81,23 +81,6 @@ package struct OAuthEndpoints: Sendable {
             }
             return .json(200, json.bytes)
         } catch { throw APIError(error, isTokenEndpoint: true) }
-    }
-
-    /// The nonce for the next proof, for whoever sends proofs (RFC 9449 §8.2).
-    private func nonce(_ request: APIRequest) -> [(name: String, value: String)] {
-        request.facts.headers.count("dpop") == 0 ? [] : [("dpop-nonce", server.sender.nonce(at: request.now))]
-    }
-
-    private func withNonce(_ response: ResponseFacts, _ request: APIRequest) -> ResponseFacts {
-        var response = response
-        response.headers += nonce(request)
-        return response
-    }
-
-    private func withNonce(_ error: APIError, _ request: APIRequest) -> APIError {
-        var error = error
-        error.headers += nonce(request)
-        return error
     }
 
     private func introspect(_ request: APIRequest) async throws(APIError) -> ResponseFacts {
@@ -169,6 +152,31 @@ extension APIRequest {
             throw OAuthError(.invalidRequest, .parameterMalformed, "Send the request as application/x-www-form-urlencoded.")
         }
         do { return try FormParameters(body) } catch { throw OAuthError(error) }
+    }
+
+    /// The answer, with the nonce for the next proof for whoever sends proofs (RFC 9449 §8.2).
+    func withNonce(
+        _ sender: SenderConstraint, _ answer: () async throws(APIError) -> ResponseFacts
+    ) async throws(APIError) -> ResponseFacts {
+        guard facts.headers.count("dpop") > 0 else { return try await answer() }
+        let nonce = [(name: "dpop-nonce", value: sender.nonce(at: now))]
+        do throws(APIError) {
+            var response = try await answer()
+            response.headers += nonce
+            return response
+        } catch {
+            var error = error
+            error.headers += nonce
+            throw error
+        }
+    }
+
+    /// What of it may prove a key, for an endpoint whose parameters are no form.
+    var proving: OAuthRequest {
+        OAuthRequest(
+            parameters: FormParameters(), path: String(decoding: facts.path, as: UTF8.self), method: facts.method,
+            proofs: facts.headers.count("dpop") == 0 ? [] : facts.headers.all("dpop").map { Array($0) },
+            certificate: facts.clientCertificate, now: now, address: client, traceID: traceID)
     }
 
     /// The request as the OAuth server sees it.

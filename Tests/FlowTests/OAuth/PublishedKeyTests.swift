@@ -12,7 +12,7 @@ import TokenVerification
 @Suite("Keys that others publish: jwks_uri, and tokens of workloads", .timeLimit(.minutes(1)))
 struct PublishedKeyTests {
     /// A server of key sets that the test may change.
-    private final class Publisher: Sendable {
+    final class Publisher: Sendable {
         private final class Box: Sendable {
             let text: Mutex<String>
             init(_ text: String) { self.text = Mutex(text) }

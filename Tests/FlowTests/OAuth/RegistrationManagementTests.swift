@@ -42,7 +42,9 @@ struct RegistrationManagementTests {
             ] {
                 let answer = await test.registration(method, target, token: presented, #"{"client_id":"\#(target)",\#(Self.redirect)}"#)
                 #expect(answer.status == 401 && answer.error == "invalid_token", "\(method) \(target)")
-                #expect(answer.header("www-authenticate")?.hasPrefix("Bearer") == true)
+                // Nothing was sent, so nothing is called invalid (RFC 6750 §3.1).
+                let fault = presented == nil ? "" : #", error="invalid_token""#
+                #expect(answer.header("www-authenticate") == #"Bearer realm="gatehouse""# + fault, "\(method) \(target)")
                 bodies.insert(String(decoding: answer.body, as: UTF8.self).replacing(answer.text("trace_id"), with: ""))
             }
         }

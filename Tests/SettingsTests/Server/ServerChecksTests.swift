@@ -36,6 +36,20 @@ struct ServerChecksTests {
         #expect(World().load(["--issuer", text]).problems.contains { $0.key == "issuer" })
     }
 
+    @Test("RS256 cannot be left out of keys.id_token_algorithms: a client that names none is promised it (OpenID Connect Registration §2)")
+    func tokenAlgorithms() throws {
+        let key = SettingKey(
+            "keys.id_token_algorithms", .list(.choice(["RS256", "ES256", "EdDSA", "PS256"])), default: "RS256,ES256,EdDSA", "")
+        for without in ["ES256", "ES256,EdDSA,PS256", ""] {
+            let loaded = World().load(["--keys.id_token_algorithms", without], moreKeys: [key])
+            #expect(loaded.problems.map(\.key) == ["keys.id_token_algorithms"], "\(without)")
+            #expect(loaded.text.contains("RS256"), "\(loaded.text)")
+        }
+        for good in [[], ["--keys.id_token_algorithms", "RS256"], ["--keys.id_token_algorithms", "PS256,RS256"]] {
+            #expect(World().load(good, moreKeys: [key]).problems.isEmpty)
+        }
+    }
+
     @Test("an issuer that is an address warns: no passkeys")
     func addressIssuer() {
         #expect(World().load(["--issuer", "http://127.0.0.1:8080"]).warnings.map(\.key) == ["issuer"])
