@@ -93,6 +93,10 @@ package struct APIRequest: Sendable {
             if let token = AuthorizationScheme.credentials(of: header, scheme: "dpop") {
                 return Credential(token: Secret(token), isDPoP: true)
             }
+            // The scheme alone is an empty token, which is a bad one, as at the gateway.
+            let scheme = header.prefix { $0 != 0x20 }.map(lowercasedASCII)
+            if scheme.elementsEqual("bearer".utf8) { return Credential(token: Secret([]), isDPoP: false) }
+            if scheme.elementsEqual("dpop".utf8) { return Credential(token: Secret([]), isDPoP: true) }
         }
         return nil
     }

@@ -95,10 +95,16 @@ struct RequestFlowTests {
             func ask(_ more: [(String, String)]) async -> Answer {
                 await test.send(method, path, Array("{}".utf8), headers: [("content-type", "application/json")] + more, to: listener)
             }
-            for strange in [other, ("authorization", "x"), ("authorization", ""), ("authorization", "Bearer")] {
+            for strange in [other, ("authorization", "x"), ("authorization", ""), ("authorization", "Bearerx y")] {
                 let answer = await ask([strange])
                 #expect(answer.status == 401 && answer.error == "invalid_token", "\(method) \(path) \(strange.1)")
                 #expect(answer.header("www-authenticate") == #"Bearer realm="gatehouse""#, "\(method) \(path) \(strange.1)")
+            }
+            // The scheme alone is a bad token, as at the gateway.
+            for empty in ["Bearer", "bearer  "] {
+                let answer = await ask([("authorization", empty)])
+                #expect(answer.status == 401 && answer.error == "invalid_token", "\(method) \(path)")
+                #expect(answer.header("www-authenticate") == #"Bearer realm="gatehouse", error="invalid_token""#, "\(method) \(path)")
             }
             for malformed in [test.bearer("x") + test.bearer("x"), [other, other], test.bearer("x") + [other]] {
                 let answer = await ask(malformed)
