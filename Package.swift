@@ -128,6 +128,6 @@ let package = Package(
                 "TestSupport",
                 "PostgresServer", nioCore, nioPosix, crypto,
             ]),
-        tests("ProgramTests", ["AuthCore", "gatehouse", "TestSupport", "PostgresServer"]),
+        tests("ProgramTests", ["AuthCore", "TokenKeys", "TokenVerification", "gatehouse", "TestSupport", "PostgresServer"]),
     ]
 )

@@ -80,4 +80,47 @@ struct GrantCredentialTests {
         let read = try #require(GrantCredential(text, keys: both))
         #expect(read.isAuthentic(for: grant(), issuer: "https://i", keys: both))
     }
+
+    @Test("the MAC covers kind and counter too, whoever can make the tag (TK-22, CVE-2023-35941)")
+    func wholeContent() throws {
+        let keys = try keys(1)
+        let grant = grant()
+        let bytes = try #require(Base64URL.decode(Array(make(grant, 5, keys: keys).exposed.utf8.dropFirst(4))))
+        func read(_ altered: [UInt8], _ prefix: String) -> GrantCredential? {
+            var all = Array(altered.dropLast(8))
+            all += HMAC<SHA256>.authenticationCode(for: all, using: keys.subkey(.grantTags)).prefix(8)
+            return GrantCredential(Secret(prefix + Base64URL.encode(all)), keys: keys)
+        }
+        // Unchanged it is good, so the tag is made rightly here.
+        #expect(read(bytes, "ghr_")?.isAuthentic(for: grant, issuer: "https://i", keys: keys) == true)
+        for index in 18..<26 {
+            var altered = bytes
+            altered[index] ^= 1
+            let credential = read(altered, "ghr_")
+            #expect(credential?.counter != 5)
+            #expect(credential?.isAuthentic(for: grant, issuer: "https://i", keys: keys) != true, "byte \(index)")
+        }
+        // A refresh token as a code, and a code as a refresh token, with everything else as it was.
+        let kinds: [(GrantCredential.Kind, UInt8, String)] = [(.refreshToken, 2, "ghc_"), (.authorizationCode, 1, "ghr_")]
+        for (kind, other, prefix) in kinds {
+            let text = GrantCredential.make(kind, grant: grant, counter: 5, issuer: "https://i", keys: keys).exposed
+            var altered = try #require(Base64URL.decode(Array(text.utf8.dropFirst(4))))
+            altered[1] = other
+            let credential = try #require(read(altered, prefix))
+            #expect(credential.kind != kind && !credential.isAuthentic(for: grant, issuer: "https://i", keys: keys))
+        }
+    }
+
+    @Test("no byte moves between the parts that the MAC covers: issuer and client, by their borders")
+    func borders() throws {
+        let keys = try keys(1)
+        for (issuer, client, otherIssuer, otherClient) in [
+            (Identifier("https://i"), Identifier("c1"), Identifier("https://ic"), Identifier("1")),
+            ("https://i", "c1", "https://", "ic1"), ("https://ic", "1", "https://i", "c1"), ("https://ic1", "", "https://i", "c1"),
+        ] {
+            let read = try #require(GrantCredential(make(grant(client: client), issuer: issuer, keys: keys), keys: keys))
+            #expect(read.isAuthentic(for: grant(client: client), issuer: issuer, keys: keys))
+            #expect(!read.isAuthentic(for: grant(client: otherClient), issuer: otherIssuer, keys: keys), "\(issuer) \(client)")
+        }
+    }
 }

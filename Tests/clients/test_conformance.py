@@ -323,10 +323,9 @@ def test_refresh_token(party, clients):
     refreshed = party.token(form)
     assert refreshed.status_code == 200, refreshed.text
     refreshed = refreshed.json()
-    if "id_token" in refreshed:
-        key = jwt.PyJWKClient(oauth.discover()["jwks_uri"]).get_signing_key_from_jwt(refreshed["id_token"]).key
-        again = jwt.decode(refreshed["id_token"], key, algorithms=["RS256"], audience=party.client["id"], issuer=oauth.AUTH)
-        assert (again["sub"], again.get("auth_time")) == (first["sub"], first.get("auth_time"))
+    again = oauth.verify_id_token(refreshed["id_token"], party.client["id"], None, refreshed["access_token"])
+    assert "nonce" in first and "nonce" not in again
+    assert [again[name] for name in ("iss", "sub", "aud", "auth_time")] == [first[name] for name in ("iss", "sub", "aud", "auth_time")]
     assert userinfo(refreshed["access_token"]).status_code == 200
 
 
@@ -351,6 +350,15 @@ def test_discovery_endpoint_verification():
     assert "openid" in metadata["scopes_supported"]
     assert "authorization_code" in metadata["grant_types_supported"]
     assert "sub" in metadata["claims_supported"]
+    assert metadata["authorization_response_iss_parameter_supported"] is True
+    assert metadata["code_challenge_methods_supported"] == ["S256"]
+    assert metadata["claims_parameter_supported"] is True
+    assert {"query", "form_post"} <= set(metadata["response_modes_supported"])
+    for endpoint in ("token", "introspection", "revocation"):
+        algorithms = metadata[endpoint + "_endpoint_auth_signing_alg_values_supported"]
+        assert "ES256" in algorithms and "none" not in algorithms
+        assert "private_key_jwt" in metadata[endpoint + "_endpoint_auth_methods_supported"]
+    assert "none" not in metadata["introspection_endpoint_auth_methods_supported"]
     assert all(isinstance(value, (str, bool, list)) and value != [] for value in metadata.values())
     keys = requests.get(metadata["jwks_uri"], timeout=10).json()["keys"]
     assert len({key["kid"] for key in keys}) == len(keys)
@@ -389,9 +397,9 @@ def test_par_happy_flow(pushing):
     "more",
     [
         {"state": None}, {"nonce": None}, {"nonce": "n" * 64}, {"nonce": "n" * 384}, {"state": "s" * 384},
-        {"scope": " ".join(reversed(oauth.SCOPE.split()))},
+        {"state": "s" * 1000}, {"nonce": "n" * 1024}, {"state": "%0D%0A\r\nä +"}, {"scope": " ".join(reversed(oauth.SCOPE.split()))},
     ],
-    ids=["no state", "no nonce", "nonce of 64", "long nonce", "long state", "other order"])
+    ids=["no state", "no nonce", "nonce of 64", "long nonce", "long state", "longer state", "longest nonce", "state of line ends", "other order"])
 def test_par_succeeds(pushing, more):
     answer, asked = pushing.push(**more)
     back = parameters(pushing.visit(answer.json()["request_uri"]))

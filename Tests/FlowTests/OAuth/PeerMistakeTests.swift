@@ -90,4 +90,33 @@ struct PeerMistakeTests {
         #expect(await browser.submit(page, [("interaction", String(seal.dropLast()))]).status >= 400)
         #expect(await browser.signIn(page).html.contains("name=\"answer\""))
     }
+
+    @Test("CVE-2024-4540: no address of the way has anything of a pushed request, plain, escaped or encoded")
+    func pushedAddresses() async throws {
+        let test = try await TestNode.oauth()
+        let marks = ["a-state-that-nobody-else-may-see", "n-once-and-secret", "hinted-person", web.verifier]
+        let more = [("state", marks[0]), ("nonce", marks[1]), ("login_hint", marks[2]), ("prompt", "select_account")]
+        let query = web.request(more).split(separator: "?")[1]
+        let pushed = await web.post(test, "/par", try FormParameters(Array(query.utf8)).members.map { ($0.name, $0.value) })
+        let browser = try await test.authorized().browser
+        let before = browser.addresses.count
+        var seen = await browser.get(
+            "/authorize?" + FormParameters([("client_id", "web"), ("request_uri", pushed.text("request_uri"))]).encoded)
+        #expect(seen.title == "Choose an account")
+        let session = try #require(seen.html.firstMatch(of: /name="session" value="([^"]*)"/)).1
+        seen = await browser.submit(seen, [("session", String(session))])
+        if seen.title == "Allow access" { seen = await browser.submit(seen, [("answer", "allow")]) }
+        #expect(try seen.parameters()["state"] == marks[0])
+        let addresses = browser.addresses.dropFirst(before)
+        #expect(addresses.count >= 2)
+        for address in addresses {
+            for part in address.split(whereSeparator: { "?&=./".contains($0) }) {
+                let decoded = Base64URL.decode(String(part)).map { String(decoding: $0, as: UTF8.self) } ?? ""
+                for mark in marks { #expect(!address.contains(mark) && !decoded.contains(mark), "\(address)") }
+            }
+        }
+        // What is looked for would be found, were it there.
+        _ = await browser.get(web.request(more))
+        #expect(browser.addresses.contains { $0.contains(marks[0]) })
+    }
 }

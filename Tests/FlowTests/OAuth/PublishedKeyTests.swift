@@ -71,6 +71,44 @@ struct PublishedKeyTests {
         await publisher.backend.stop()
     }
 
+    @Test("module refresh-token-rp-key-rotation: a client that has new keys refreshes with them, and with the old ones no more")
+    func refreshed() async throws {
+        let (first, second) = (try ProvingClient(), try ProvingClient(.edDSA))
+        let publisher = try await Publisher(first.jwks)
+        let test = try await TestNode.proving(
+            first,
+            """
+              - {id: far, grants: [authorization_code, refresh_token], scopes: [openid, offline_access, "orders:read"], first_party: true,
+                 redirect_uris: ["https://far.example.com/cb"], token_endpoint_auth_method: private_key_jwt,
+                 jwks_uri: "\(publisher.url)/jwks.json"}
+            """, settings: ["--outbound.allow", "127.0.0.1:\(publisher.backend.port)"])
+        let far = TestClient(id: "far", redirectURI: "https://far.example.com/cb")
+        func ask(_ form: [(String, String)], by client: ProvingClient, _ kid: String) async throws -> Answer {
+            let assertion = try client.signed(
+                claims(test, [("iss", .string("far")), ("sub", .string("far"))]), header: [("kid", .string(kid))])
+            return await test.asserted(assertion, form)
+        }
+        func refresh(_ tokens: Answer, by client: ProvingClient, _ kid: String) async throws -> Answer {
+            try await ask([("grant_type", "refresh_token"), ("refresh_token", tokens.text("refresh_token"))], by: client, kid)
+        }
+        let code = try await test.authorized(far, "alice", [("scope", "openid offline_access orders:read")]).code
+        let form = [
+            ("grant_type", "authorization_code"), ("code", code), ("redirect_uri", far.redirectURI), ("code_verifier", far.verifier),
+        ]
+        var tokens = try await ask(form, by: first, "device")
+        #expect(tokens.status == 200 && !tokens.text("refresh_token").isEmpty, "\(tokens.text("error_description"))")
+        tokens = try await refresh(tokens, by: first, "device")
+        #expect(tokens.status == 200)
+        #expect(try await refresh(tokens, by: second, "next").error == "invalid_client")
+        publisher.publish(second.jwks.replacingOccurrences(of: #""kid":"device""#, with: #""kid":"next""#))
+        try await test.advance(.seconds(120))
+        let renewed = try await refresh(tokens, by: second, "next")
+        #expect(renewed.status == 200, "\(renewed.text("error_description"))")
+        #expect(try await refresh(renewed, by: first, "device").error == "invalid_client")
+        #expect(try await refresh(renewed, by: second, "next").status == 200)
+        await publisher.backend.stop()
+    }
+
     @Test("a workload's token, of the platform that the operator named, is its client's assertion; another's is none")
     func workload() async throws {
         let (platform, other) = (try ProvingClient(.rs256), try ProvingClient(.rs256))

@@ -11,6 +11,7 @@ import TokenKeys
 final class TestBrowser: Sendable {
     let test: TestNode
     private let jar = Mutex<[(name: String, value: String)]>([])
+    private let followed = Mutex<[String]>([])
 
     init(_ test: TestNode) { self.test = test }
 
@@ -18,6 +19,9 @@ final class TestBrowser: Sendable {
         get { jar.withLock { $0 } }
         set { jar.withLock { $0 = newValue } }
     }
+
+    /// Every address that it was sent to, in order: what a history, a log of a proxy or a `Referer` would have.
+    var addresses: [String] { followed.withLock { $0 } }
 
     /// A page, or the redirect that leads away from Gatehouse.
     struct Seen: Sendable {
@@ -76,6 +80,8 @@ final class TestBrowser: Sendable {
             if method == "POST" { all.append(("content-type", "application/x-www-form-urlencoded")) }
             let held = cookies
             if !held.isEmpty { all.append(("cookie", held.map { "\($0.name)=\($0.value)" }.joined(separator: "; "))) }
+            let visited = target
+            followed.withLock { $0.append(visited) }
             let answer = await test.send(method, target, Array(body.utf8), headers: all)
             for header in answer.headers where header.name == "set-cookie" { take(header.value) }
             guard answer.status == 303, let location = answer.header("location"), location.hasPrefix("/") else {

@@ -111,6 +111,7 @@ struct AssertionChange: CustomTestStringConvertible, Sendable {
         claim("exp", .integer(now + 296), "lifetime_too_long"), claim("exp", .integer(now + 315_360_000), "lifetime_too_long"),
         claim("iat", nil, "accept"), claim("iat", .integer(now + 10), "accept"), claim("iat", .integer(now + 11), "not_yet_valid"),
         claim("iat", .integer(now - 300), "lifetime_too_long"), claim("nbf", .integer(now + 11), "not_yet_valid"),
+        claim("nbf", .integer(now + 8), "accept"), claim("nbf", .integer(now + 10), "accept"),
         claim("nbf", .integer(now - 1), "accept"), claim("nbf", .string("x"), "malformed"), claim("jti", nil, "malformed"),
         claim("jti", .integer(5), "malformed"), claim("jti", .string(String(repeating: "j", count: 256)), "malformed"),
         AssertionChange("no iat, and exp too far ahead", "lifetime_too_long") {
