@@ -80,8 +80,8 @@ struct RegistrationFlowTests {
         let consent = await browser.signIn(await browser.get(client.request()))
         #expect(consent.title == "Allow access")
         #expect(consent.html.contains("Nobody here has checked this application."))
-        #expect(consent.html.contains("Afterwards you go back to a program on this device."))
-        let plain = await TestBrowser(test).get(client.request([("code_challenge", ""), ("code_challenge_method", "")]))
+        #expect(consent.html.contains("Afterwards you go back to a program on this device (<strong><bdi>127.0.0.1:5555</bdi></strong>)."))
+        let plain = await browser.get(client.request([("code_challenge", ""), ("code_challenge_method", "")]))
         #expect(plain.told["error"] == "invalid_request")
         #expect(try await test.agreed(client).status == 200)
     }
@@ -243,7 +243,7 @@ struct RegistrationFlowTests {
         #expect(await register("https://other.example/cb", "https://client.example/s").status == 201)
         for (uri, sector) in [
             ("https://evil.example/cb", "https://client.example/s"), ("https://client.example/cb", "https://client.example/none"),
-            ("http://127.0.0.1:9000/cb", "http://127.0.0.1:9000/s"),
+            ("https://client.example/cb", "http://127.0.0.1:9000/s"),
         ] {
             let answer = await register(uri, sector)
             #expect(answer.error == "invalid_client_metadata", "\(uri) \(sector)")

@@ -83,4 +83,116 @@ struct StrangerTests {
         await test.node.oauth.logoutDelivery(through: calls, log: .silent).deliverDue()
         return calls.all.map(\.isStrangers)
     }
+
+    // MARK: Links
+
+    private static let links = ["client_uri", "policy_uri", "tos_uri"]
+
+    @Test("RFC 7591 §5: links of a host that no redirect URI has are left out, and the answer shows it")
+    func links() async throws {
+        let test = try await TestNode.registering()
+        func registered(_ link: String) async -> Answer {
+            let members = StrangerTests.links.map { "\"\($0)\":\"\(link)\"" }.joined(separator: ",")
+            return await test.register(
+                #"{"redirect_uris":["https://a.example/cb","https://b.example:8443/cb"],"token_endpoint_auth_method":"none",\#(members)}"#)
+        }
+        for link in ["https://a.example/x", "https://b.example/x", "https://a.example:8443/"] {
+            let answer = await registered(link)
+            #expect(answer.status == 201)
+            for name in StrangerTests.links { #expect(answer.json[name]?.string == link, "\(name)") }
+        }
+        for link in ["https://evil.example/x", "https://xa.example/", "https://a.example.evil.example/", "http://127.0.0.1/x"] {
+            let answer = await registered(link)
+            #expect(answer.status == 201)
+            for name in StrangerTests.links { #expect(answer.json[name] == nil, "\(name) \(link)") }
+            let page = await consent(test, TestClient(answer, redirectURI: "https://a.example/cb"))
+            #expect(page.title == "Allow access" && !page.html.contains(link))
+            #expect(page.answer.header("content-security-policy")?.contains("form-action 'self' https://a.example;") == true)
+        }
+    }
+
+    @Test("RFC 7591 §5: of a document its own host counts too")
+    func documentLinks() async throws {
+        let members = #","policy_uri":"https://app.example/p","tos_uri":"https://evil.example/t""#
+        let document = ClientDocumentTests.document(Self.id, members).replacing("https://app.example/cb", with: "https://cb.example/cb")
+        let test = try await StrangerTests.document(Documents([Self.id: document]))
+        let page = await consent(test, TestClient(id: Self.id, redirectURI: "https://cb.example/cb"))
+        #expect(page.html.contains("https://app.example/p") && !page.html.contains("evil.example"))
+    }
+
+    private func consent(_ test: TestNode, _ client: TestClient) async -> TestBrowser.Seen {
+        let browser = TestBrowser(test)
+        return await browser.signIn(await browser.get(client.request([("scope", "openid")])))
+    }
+
+    // MARK: Loopback
+
+    @Test("MCP, localhost redirect URIs: the page shows host and port, and warns when a document has no other address")
+    func loopback() async throws {
+        let warning = "Any program on this device could be asking in its name."
+        let documents = Documents([Self.id: ClientDocumentTests.document()])
+        let test = try await StrangerTests.document(documents)
+        let client = TestClient(id: Self.id, redirectURI: "http://127.0.0.1:3000/cb")
+        let page = await consent(test, client)
+        #expect(page.html.contains("<strong><bdi>127.0.0.1:3000</bdi></strong>") && !page.html.contains(warning))
+        let only = "https://only.example/c"
+        documents.put(
+            only, ClientDocumentTests.document(only).replacing("https://app.example/cb", with: "http://localhost:9/cb"))
+        #expect(await consent(test, TestClient(id: only, redirectURI: "http://localhost:9/cb")).html.contains(warning))
+    }
+
+    @Test("RFC 8252 §7.3: a public client with http on loopback that does not say what it is is native: its port may vary")
+    func nativeByDefault() async throws {
+        let test = try await TestNode.registering()
+        let body = #""redirect_uris":["http://127.0.0.1:7777/cb","http://localhost:7777/cb"],"token_endpoint_auth_method":"none""#
+        let answer = await test.register("{\(body)}")
+        #expect(answer.status == 201 && answer.text("application_type") == "native")
+        #expect(await TestBrowser(test).get(TestClient(answer, redirectURI: "http://127.0.0.1:5/cb").request()).title == "Sign in")
+        // RFC 8252 §8.3: a name is none of the addresses that may vary.
+        #expect(await TestBrowser(test).get(TestClient(answer, redirectURI: "http://localhost:5/cb").request()).status == 400)
+        #expect(await test.register(#"{\#(body),"application_type":"web"}"#).error == "invalid_redirect_uri")
+        let document = try await StrangerTests.document(Documents([Self.id: ClientDocumentTests.document()]))
+        let varied = TestClient(id: Self.id, redirectURI: "http://127.0.0.1:3001/cb")
+        #expect(await TestBrowser(document).get(varied.request()).title == "Sign in")
+    }
+
+    @Test(
+        "RFC 9700 §2.6: http is for native clients alone",
+        arguments: ["http://localhost:3000/cb", "http://127.0.0.1:3000/cb", "http://[::1]/cb"])
+    func plainWeb(_ uri: String) async throws {
+        let test = try await TestNode.registering()
+        let uris = #""redirect_uris":["\#(uri)"]"#
+        #expect(await test.register("{\(uris)}").error == "invalid_redirect_uri")
+        #expect(await test.register(#"{\#(uris),"application_type":"native"}"#).status == 201)
+        #expect(await test.register(#"{\#(uris),"token_endpoint_auth_method":"none"}"#).status == 201)
+        let out = #"{\#(RegistrationFlowTests.redirect),"post_logout_redirect_uris":["\#(uri)"]}"#
+        #expect(await test.register(out).error == "invalid_client_metadata")
+    }
+
+    // MARK: Refusals
+
+    @Test("RFC 9700 §4.11.2: before anybody has signed in nobody is sent on to a stranger; the page says where it would lead")
+    func noOpenRedirector() async throws {
+        let test = try await TestNode.registering()
+        let answer = await test.register(#"{"redirect_uris":["https://phish.example/cb"],"token_endpoint_auth_method":"none"}"#)
+        let client = TestClient(answer, redirectURI: "https://phish.example/cb")
+        let browser = TestBrowser(test)
+        for more in [[("response_type", "x")], [("code_challenge", "")], [("prompt", "login none")]] {
+            let page = await browser.get(client.request(more))
+            #expect(page.status == 400 && page.location == nil)
+            #expect(page.html.contains("<strong><bdi>phish.example</bdi></strong>"))
+            #expect(page.html.contains("<a href=\"https://phish.example/cb?error=invalid_request&amp;") || more[0].0 == "response_type")
+        }
+        // Nobody signed in, and said so.
+        let cancelled = await browser.submit(await browser.get(client.request()), [("cancel", "1")])
+        #expect(cancelled.status == 200 && cancelled.html.contains("https://phish.example/cb?error=access_denied"))
+        let posted = await browser.get(client.request([("response_type", "x"), ("response_mode", "form_post")]))
+        #expect(posted.status == 400 && posted.action == "https://phish.example/cb" && !posted.html.contains("<script"))
+        #expect(posted.fields.contains { $0.name == "error" && $0.value == "unsupported_response_type" })
+        // Whoever asks for no page gets none.
+        #expect(await browser.get(client.request([("prompt", "none")])).told["error"] == "login_required")
+        // Afterwards they are sent on.
+        _ = await browser.signIn(await browser.get(client.request()))
+        #expect(await browser.get(client.request([("response_type", "x")])).told["error"] == "unsupported_response_type")
+    }
 }
