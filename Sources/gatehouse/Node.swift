@@ -46,6 +46,7 @@ final class Node: Sendable {
     let oauth: OAuthServer
     /// Tells clients of ended sessions, and when there is somebody to tell.
     let logouts: LogoutDelivery
+    let logos: ClientLogos
     let logoutWake = LogoutWake()
     var gateway: GatewayState { snapshots.gateway }
     let resources: ResourceLoader
@@ -239,6 +240,7 @@ final class Node: Sendable {
                     pushed: try settings.resolved.integer("par.per_minute")
                 ), mutualTLSOrigin: mutualTLSOrigin))
         logouts = oauth.logoutDelivery(through: outbound, log: log)
+        logos = oauth.logos(through: calls, log: log)
         resources = ResourceLoader(settings: settings, store: store, hashing: hashing, secrets: clientSecrets, environment: environment)
         let lockout = LockoutPolicy(
             freeAttempts: settings.lockout.freeAttempts, delay: settings.lockout.delay, delayMax: settings.lockout.delayMax,

@@ -108,6 +108,7 @@ package struct RegisteredMetadata: Sendable {
         client.metadata.uri = kept(client.metadata.uri)
         client.metadata.policyURI = kept(client.metadata.policyURI)
         client.metadata.termsURI = kept(client.metadata.termsURI)
+        client.metadata.logoURI = kept(client.metadata.logoURI)
     }
 
     /// Scheme and host, without the port; nothing of a URI that has no host.

@@ -16,7 +16,7 @@ struct ConsentPage {
         return Page(
             title: "Allow access",
             content: """
-                <h1>Allow access?</h1>
+                \(request.client.logo)<h1>Allow access?</h1>
                 <p class="lead">\(shownName(request.client.displayName)) asks to use your account \(shownName(question.session.account.username)).</p>
                 <p>It could:</p>
                 <div class="asked">
@@ -56,13 +56,8 @@ struct ConsentPage {
 
     /// Who is behind the client, as far as anybody has said: where the browser goes next is what cannot be made up.
     private static func about(_ request: AuthorizationRequest) -> HTML {
-        let metadata = request.client.definition.metadata
-        let links: [HTML] = [(metadata.policyURI, "Privacy policy"), (metadata.termsURI, "Terms")].compactMap { uri, name in
-            uri.map { "<a href=\"\($0)\" target=\"_blank\" rel=\"noopener noreferrer\">\(name)</a>\n" }
-        }
-        let more: HTML = links.isEmpty ? "" : "\n<p class=\"fine links\">\(links)</p>"
         let place = place(request.target, "Afterwards you go")
-        return "<p class=\"fine\">\(place)\(unchecked(request.client))</p>\(more)"
+        return "<p class=\"fine\">\(place)\(unchecked(request.client))</p>\(request.client.links)"
     }
 
     /// One sentence that says where people go, behind how it begins.

@@ -27,7 +27,7 @@ struct SignInPage {
         return Page(
             title: title,
             content: """
-                <h1>\(title)</h1>
+                \(client.logo)<h1>\(title)</h1>
                 <p class="lead">to continue to \(shownName(client.displayName))</p>
                 \(problem)
                 <form method="post" action="/sign-in">
@@ -40,7 +40,7 @@ struct SignInPage {
                 <button type="submit">Sign in</button>
                 <button type="submit" name="cancel" value="1" class="plain" formnovalidate>Cancel</button>
                 </div>
-                </form>
+                </form>\(client.links)
                 """)
     }
 }

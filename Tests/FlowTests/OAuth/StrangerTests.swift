@@ -86,7 +86,7 @@ struct StrangerTests {
 
     // MARK: Links
 
-    private static let links = ["client_uri", "policy_uri", "tos_uri"]
+    private static let links = ["client_uri", "policy_uri", "tos_uri", "logo_uri"]
 
     @Test("RFC 7591 §5: links of a host that no redirect URI has are left out, and the answer shows it")
     func links() async throws {
