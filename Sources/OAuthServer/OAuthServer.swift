@@ -134,6 +134,12 @@ package struct OAuthServer: Sendable {
         LogoutDelivery(store: store, issuer: responses, calls: calls, log: log)
     }
 
+    /// What pages show of clients.
+    package func logos(through calls: any OutgoingCalls, log: Log) -> ClientLogos {
+        let known = KnownClients(store: store, documents: documents, policy: registration.policy, changed: registration.changed)
+        return ClientLogos(clients: known, calls: calls, environment: responses.environment, log: log)
+    }
+
     /// Changes with the published keys.
     package var keysTag: String { keys.published.entityTag }
 

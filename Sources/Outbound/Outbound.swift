@@ -17,6 +17,8 @@ package final class Outbound: OutgoingCalls {
         package var timeMax = Duration.seconds(5)
         /// Calls at a time; a quarter of them for one host.
         package var threads = 8
+        /// Whether URLs that strangers name may lead to what `allow` opens of loopback.
+        package var keepsLoopback = false
         /// Calls that wait; a quarter of them for one host.
         package var queue = 64
 
@@ -27,9 +29,10 @@ package final class Outbound: OutgoingCalls {
     package static let settings = [
         SettingKey(
             "outbound.allow", .list(.text), default: "",
-            "Where the server may connect to besides the public network, when it fetches what a client or a provider names: addresses, ranges "
-                + "(CIDR) and hosts, `HOST` or `HOST:PORT`. A host opens loopback and private addresses, and `http` for loopback; anything else "
-                + "only a range opens."
+            "Where the server may connect to besides the public network, when it fetches what your clients and providers name: addresses, "
+                + "ranges (CIDR) and hosts, `HOST` or `HOST:PORT`. A host opens loopback and private addresses, and `http` for loopback; "
+                + "anything else only a range opens. Nothing is opened to clients that registered themselves or are documents, but loopback where "
+                + "the issuer is on loopback."
         ),
         SettingKey(
             "outbound.ports", .list(.integer(1...65_535)), default: "443,8443",
@@ -49,12 +52,14 @@ package final class Outbound: OutgoingCalls {
     ]
 
     package let policy: OutboundPolicy
+    private let strangersPolicy: OutboundPolicy
     private let options: Options
     private let pool: FetchPool
     private let uptime: @Sendable () -> Uptime
 
     package init(_ options: Options, environment: Environment) throws(OutboundPolicy.Fault) {
         policy = try OutboundPolicy(allow: options.allow, ports: options.ports)
+        strangersPolicy = policy.forStrangers(keepsLoopback: options.keepsLoopback)
         self.options = options
         uptime = environment.uptime
         let threads = max(1, options.threads)
@@ -65,6 +70,7 @@ package final class Outbound: OutgoingCalls {
 
     package func fetch(_ request: OutgoingRequest) async throws(OutgoingError) -> OutgoingAnswer {
         // What needs no thread is refused without one.
+        let policy = request.isStrangers ? strangersPolicy : policy
         try policy.judge(request.url)
         guard request.headers.allSatisfy(OutgoingHeader.isGood), request.acceptedTypes.allSatisfy(Outbound.isMediaType) else {
             throw .requestMalformed
@@ -72,7 +78,7 @@ package final class Outbound: OutgoingCalls {
         let timeMax = min(request.limits.timeMax ?? options.timeMax, options.timeMax)
         let deadline = uptime().adding(timeMax)
         let host = Identifier("\(request.url.host)")
-        let (policy, authorities, connectTimeMax, uptime) = (policy, options.authorities, options.connectTimeMax, uptime)
+        let (authorities, connectTimeMax, uptime) = (options.authorities, options.connectTimeMax, uptime)
         return try await pool.run(host: host, deadline: deadline) { signal in
             let transfer = Transfer(
                 request: request, policy: policy, authorities: authorities, connectTimeMax: connectTimeMax, deadline: deadline,

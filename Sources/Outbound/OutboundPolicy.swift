@@ -14,6 +14,8 @@ package struct OutboundPolicy: Sendable {
     /// A host, and the port that alone is meant, if one was written.
     private var hosts: [(host: OutgoingURL.Host, port: UInt16?)] = []
     private let ports: [UInt16]
+    /// Whether only loopback is opened by these.
+    private var opensLoopbackAlone = false
 
     /// - Parameters:
     ///   - allow: `10.0.0.0/8`, `fd00::1`, `idp.internal`, `idp.internal:9443`.
@@ -28,6 +30,15 @@ package struct OutboundPolicy: Sendable {
                 hosts.append(try OutboundPolicy.host(entry))
             }
         }
+    }
+
+    /// The same for URLs that strangers name: nothing that is opened for the house.
+    ///
+    /// - Parameter keepsLoopback: What is opened of loopback stays so, for a server that runs on the machine of its developer.
+    package func forStrangers(keepsLoopback: Bool) -> OutboundPolicy {
+        var policy = self
+        if keepsLoopback { policy.opensLoopbackAlone = true } else { (policy.ranges, policy.hosts) = ([], []) }
+        return policy
     }
 
     private static func host(_ entry: String) throws(Fault) -> (host: OutgoingURL.Host, port: UInt16?) {
@@ -57,8 +68,9 @@ package struct OutboundPolicy: Sendable {
     /// A name in `outbound.allow` opens loopback, private and shared addresses: it says that this host is one of ours. It never opens
     /// link-local or metadata addresses, which no host of ours has; those, and everything else, only a range or an address opens.
     package func refusal(of address: PeerAddress, port: UInt16, for url: OutgoingURL) -> OutgoingError? {
-        let isInRange = ranges.contains { $0.contains(address) }
-        let isAllowed = isInRange || isAllowed(url)
+        let opens = !opensLoopbackAlone || address.isLoopback
+        let isInRange = opens && ranges.contains { $0.contains(address) }
+        let isAllowed = isInRange || (opens && isAllowed(url))
         if let refusal = AddressKind.refusal(of: address), !isInRange {
             guard isAllowed, url.name == nil || OutboundPolicy.ofOurs.contains(refusal) else { return refusal }
         }

@@ -46,6 +46,7 @@ final class Node: Sendable {
     let oauth: OAuthServer
     /// Tells clients of ended sessions, and when there is somebody to tell.
     let logouts: LogoutDelivery
+    let logos: ClientLogos
     let logoutWake = LogoutWake()
     var gateway: GatewayState { snapshots.gateway }
     let resources: ResourceLoader
@@ -240,6 +241,7 @@ final class Node: Sendable {
                 ), mutualTLSOrigin: mutualTLSOrigin))
         firstParty = FirstPartyTokens(store: store, clients: clients, refreshTokens: refreshTokens, sender: oauth.sender)
         logouts = oauth.logoutDelivery(through: outbound, log: log)
+        logos = oauth.logos(through: calls, log: log)
         resources = ResourceLoader(settings: settings, store: store, hashing: hashing, secrets: clientSecrets, environment: environment)
         let lockout = LockoutPolicy(
             freeAttempts: settings.lockout.freeAttempts, delay: settings.lockout.delay, delayMax: settings.lockout.delayMax,

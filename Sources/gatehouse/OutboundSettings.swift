@@ -11,6 +11,8 @@ extension Outbound {
         options.ports = resolved.list("outbound.ports").compactMap {
             if case .integer(let port) = $0 { UInt16(exactly: port) } else { nil }
         }
+        // Development: there everything is on this machine, the clients too.
+        options.keepsLoopback = settings.issuer.isLoopback
         options.authorities = resolved.optionalText("outbound.ca")
         options.connectTimeMax = try resolved.duration("outbound.connect_timeout")
         options.timeMax = try resolved.duration("outbound.timeout")

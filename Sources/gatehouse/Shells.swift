@@ -53,7 +53,9 @@ struct Shells {
                 LoginEndpoint(signIn: node.signIn, tokens: node.firstParty, log: log).endpoint,
                 RefreshEndpoint(tokens: node.firstParty, log: log).endpoint, OpenAPIEndpoint.endpoint,
             ] + OAuthEndpoints(server: node.oauth, own: own, document: metadata, log: log).endpoints
-                + RegistrationEndpoints(registration: node.oauth.registration).endpoints + Shells.pages(node) + AssetEndpoints.endpoints
+                + RegistrationEndpoints(registration: node.oauth.registration).endpoints + Shells.pages(node) + AssetEndpoints.endpoints + [
+                    ClientLogoEndpoint(logos: node.logos).endpoint
+                ]
                 + sessions.endpoints + consents.endpoints + AuthListener.hotRows(validate, keyDocument) + [events.row],
             environment: environment, trustedProxies: node.settings.trustedProxies, isSecure: node.settings.issuer.isSecure,
             crossOrigin: CrossOrigin { [clients = node.clients] in clients.isOrigin($0) }, log: log, observe: observe

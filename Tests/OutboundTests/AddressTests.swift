@@ -108,6 +108,29 @@ struct AddressTests {
         #expect(try refusal("https://a.test/", "::ffff:10.1.2.3", allow: ["10.1.0.0/16"]) == nil)
     }
 
+    @Test("CIMD §8.6: to a URL of a stranger nothing is opened; in development loopback stays as it is")
+    func strangers() throws {
+        let allow = ["10.0.0.0/8", "127.0.0.0/8", "idp.internal", "169.254.169.254"]
+        let policy = try OutboundPolicy(allow: allow, ports: [443])
+        let (strict, development) = (policy.forStrangers(keepsLoopback: false), policy.forStrangers(keepsLoopback: true))
+        for (url, address, inDevelopment) in [
+            ("https://10.0.0.5/x", "10.0.0.5", OutgoingError.addressPrivate), ("https://a.test/", "10.0.0.5", .addressPrivate),
+            ("https://idp.internal/", "10.0.0.5", .addressPrivate), ("https://169.254.169.254/", "169.254.169.254", .addressMetadata),
+            ("https://idp.internal/", "127.0.0.1", nil), ("http://127.0.0.1:8080/", "127.0.0.1", nil),
+        ] {
+            let (url, address) = (try OutgoingURL(url), try #require(PeerAddress(address)))
+            #expect(policy.refusal(of: address, port: url.port, for: url) == nil, "\(url) is allowed to the house")
+            #expect(strict.refusal(of: address, port: url.port, for: url) != nil, "\(url)")
+            #expect(development.refusal(of: address, port: url.port, for: url) == inDevelopment, "\(url)")
+            if url.name == nil { #expect(throws: OutgoingError.self) { try strict.judge(url) } }
+        }
+        let open = try OutgoingURL("https://a.test/")
+        for policy in [strict, development] {
+            #expect(policy.refusal(of: try #require(PeerAddress("1.1.1.1")), port: 443, for: open) == nil)
+            #expect(policy.refusal(of: try #require(PeerAddress("1.1.1.1")), port: 8_080, for: open) == .portNotAllowed)
+        }
+    }
+
     @Test("a name opens addresses of one's own, never link-local, metadata or reserved ones")
     func names() throws {
         for address in ["10.0.0.1", "127.0.0.1", "::1", "fd12::1", "100.64.0.1"] {

@@ -50,6 +50,25 @@ struct FetchTests {
         return (outcome, server)
     }
 
+    @Test("CIMD §8.6: what a stranger names inside sees no connection, although the house may go there; on loopback in development it does")
+    func strangers() async throws {
+        for (keepsLoopback, connections) in [(false, 0), (true, 1)] {
+            let server = try await HostileServer.start { _ in .json("{}") }
+            var options = try Fetcher.options(allow: ["localhost", "127.0.0.0/8", "::1"])
+            options.keepsLoopback = keepsLoopback
+            let outbound = try Fetcher.make(options)
+            var request = try Fetcher.json("https://localhost:\(server.port)/")
+            request.isStrangers = true
+            let outcome = await Fetcher.outcome(outbound, request)
+            #expect((outcome.answer != nil) == keepsLoopback, "\(outcome)")
+            #expect(server.seen.connections == connections)
+            request.isStrangers = false
+            #expect(await Fetcher.outcome(outbound, request).answer != nil)
+            await outbound.close()
+            await server.stop()
+        }
+    }
+
     @Test("a good answer comes with status, headers, body and where it came from; the request says no more than it must")
     func good() async throws {
         let (outcome, server) = try await fetch(

@@ -30,6 +30,9 @@ public struct OutgoingRequest: Sendable, CustomStringConvertible {
     /// The media types that a 2xx may have, in lower case without parameters (`application/json`); none: any. They are the `Accept` too.
     public var acceptedTypes: [String]
     public var limits: OutgoingLimits
+    /// Whether somebody named the URL whom no operator stands for, as clients do that registered themselves: then only the public network is
+    /// asked, whatever `outbound.allow` opens for the house (CIMD §8.6).
+    public var isStrangers = false
 
     public init(
         _ method: Method = .get, _ url: OutgoingURL, headers: [(name: String, value: String)] = [], body: [UInt8] = [],

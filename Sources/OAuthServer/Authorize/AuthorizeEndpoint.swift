@@ -9,6 +9,8 @@ package enum AuthorizeOutcome: Sendable {
     case consent(InteractionPage, ConsentQuestion)
     /// Back to the client.
     case respond(AuthorizationResponse)
+    /// A refusal that the client gets when the person goes on: nobody has signed in, and its redirect URIs are its own word.
+    case offer(AuthorizationResponse)
     /// Nothing may go to a client.
     case refused(OAuthError)
 }
@@ -106,7 +108,7 @@ package struct AuthorizeEndpoint: Sendable {
             return .refused(error)
         }
         do { return try await decide(try await requests.check(proved), state, browser, agreed: agreed, at: now) } catch {
-            return refuse(error, proved.request, at: now)
+            return refuse(error, proved, isSignedIn: !browser.sessions.isEmpty, at: now)
         }
     }
 
@@ -114,7 +116,7 @@ package struct AuthorizeEndpoint: Sendable {
     package func cancel(_ state: InteractionState, at now: Instant) async -> AuthorizeOutcome {
         do {
             let proved = try await requests.prove(try AuthorizeEndpoint.opened(state), begun: state.startedAt, at: now)
-            return refuse(OAuthError(.accessDenied, .deniedByUser, "The person did not sign in."), proved.request, at: now)
+            return refuse(OAuthError(.accessDenied, .deniedByUser, "The person did not sign in."), proved, isSignedIn: false, at: now)
         } catch { return .refused(error) }
     }
 
@@ -124,10 +126,17 @@ package struct AuthorizeEndpoint: Sendable {
         }
     }
 
-    private func refuse(_ error: OAuthError, _ request: AuthorizationRequest, at now: Instant) -> AuthorizeOutcome {
-        do { return .respond(try AuthorizationResponse(error, to: request, issuer: issuer.issuer).secured(by: issuer, at: now)) } catch {
-            return .refused(error)
-        }
+    /// To the client. To one that nobody here has checked only after somebody has signed in, or where no page was wanted: otherwise whoever
+    /// registers an address could have people sent there by a link to this server (RFC 9700 §4.11.2).
+    private func refuse(
+        _ error: OAuthError, _ proved: AuthorizeRequests.Proved, isSignedIn: Bool, at now: Instant
+    ) -> AuthorizeOutcome {
+        let request = proved.request
+        do {
+            let response = try AuthorizationResponse(error, to: request, issuer: issuer.issuer).secured(by: issuer, at: now)
+            let isTrusted = request.client.managedBy != .api || isSignedIn || proved.isSilent
+            return isTrusted ? .respond(response) : .offer(response)
+        } catch { return .refused(error) }
     }
 
     private func decide(

@@ -65,6 +65,9 @@ package struct AuthorizeRequests: Sendable {
         fileprivate let isSigned: Bool
         fileprivate let fault: OAuthError?
         package var request: AuthorizationRequest
+
+        /// Whether the client wants no page (`prompt=none`); with anything beside it that is no request of OpenID Connect.
+        package var isSilent: Bool { parameters["prompt"]?.isSameBytes(as: "none") ?? false }
     }
 
     /// The first phase: which client, and where the answer goes.

@@ -40,8 +40,8 @@ package struct RedirectTarget: Sendable {
     package enum Place: Sendable, Equatable {
         /// With the port, unless it is the usual one.
         case host(String)
-        /// Loopback.
-        case device
+        /// Loopback, as it stands in the URI: address or name, and port.
+        case device(String)
         /// A scheme of an app's own (RFC 8252 §7.1).
         case app(String)
     }
@@ -51,7 +51,7 @@ package struct RedirectTarget: Sendable {
             return .app(String(Substring(uri.utf8.prefix { $0 != UInt8(ascii: ":") })))
         }
         let authority = String(Substring(rest.utf8.prefix { $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?") }))
-        if let (host, _) = HostAndPort.split(authority), HostAndPort.isLoopback(host) { return .device }
+        if let (host, _) = HostAndPort.split(authority), HostAndPort.isLoopback(host) { return .device(authority) }
         return .host(authority)
     }
 

@@ -41,7 +41,7 @@ package struct RequestDocuments: Sendable {
         guard registered.contains(where: { $0.isSameBytes(as: uri) || $0.isSameBytes(as: address) }) else {
             throw OAuthError(.invalidRequestURI, .requestURINotRegistered, "The client has not registered this request_uri.")
         }
-        do { return try await documents.document(at: try OutgoingURL(address)).value } catch {
+        do { return try await documents.document(at: try OutgoingURL(address), isStrangers: client.isStrangers).value } catch {
             log(.info, "request_uri_unreachable", [("client", client.id.text), ("url", address), ("reason", error.rawValue)])
             throw OAuthError(.invalidRequestURI, .requestURIUnreachable, "The request object cannot be fetched from its request_uri.")
         }

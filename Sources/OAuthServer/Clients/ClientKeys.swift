@@ -36,7 +36,7 @@ package final class ClientKeys: Sendable {
             }
         }
         guard let address = metadata.jwksURI else { throw .noKeys }
-        return try await verify(token, keysAt: address, by: rules, at: now)
+        return try await verify(token, keysAt: address, isStrangers: client.isStrangers, by: rules, at: now)
     }
 
     /// All of them, as the client has registered or publishes them.
@@ -51,26 +51,27 @@ package final class ClientKeys: Sendable {
         if let jwks = metadata.jwks { return (jwks, nil) }
         guard let address = metadata.jwksURI else { throw .noKeys }
         do {
-            let found = try await documents.document(at: try OutgoingURL(address), unlike: version)
+            let found = try await documents.document(at: try OutgoingURL(address), unlike: version, isStrangers: client.isStrangers)
             return (found.value.set, found.version)
         } catch { throw unreachable(address, error) }
     }
 
+    /// - Parameter isStrangers: Whether the client named the address itself, and nobody here stands for it.
     package func verify(
-        _ token: PresentedJWT, keysAt address: String, by rules: JWTAssertionRules, at now: Instant
+        _ token: PresentedJWT, keysAt address: String, isStrangers: Bool = false, by rules: JWTAssertionRules, at now: Instant
     ) async throws(ClientKeysFailure) -> JWTAssertion {
         let url: OutgoingURL
         let held: RemoteDocuments<Published>.Document
         do {
             url = try OutgoingURL(address)
-            held = try await documents.document(at: url)
+            held = try await documents.document(at: url, isStrangers: isStrangers)
         } catch { throw unreachable(address, error) }
         do { return try token.verified(with: .keySet(held.value.keys), by: rules, at: now) } catch {
             guard error == .unknownKey else { throw ClientKeysFailure(error) }
         }
         // A key that the client has made since.
         do {
-            let newer = try await documents.document(at: url, unlike: held.version)
+            let newer = try await documents.document(at: url, unlike: held.version, isStrangers: isStrangers)
             return try token.verified(with: .keySet(newer.value.keys), by: rules, at: now)
         } catch { throw unreachable(address, error) }
     }

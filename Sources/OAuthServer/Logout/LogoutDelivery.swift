@@ -167,10 +167,11 @@ extension LogoutDelivery {
                 return .pointless
             }
             let token = try await issuer.logoutToken(logout, to: client, at: now)
-            let request = OutgoingRequest(
+            var request = OutgoingRequest(
                 .post, try OutgoingURL(uri), headers: [("Content-Type", "application/x-www-form-urlencoded")],
                 body: Array(FormParameters([("logout_token", token.exposed)]).encoded.utf8), acceptedTypes: [],
                 limits: OutgoingLimits(timeMax: LogoutDelivery.callTimeMax))
+            request.isStrangers = client.isStrangers
             let answer = try await calls.fetch(request)
             // 204 is what frameworks make of an empty 200 (Back-Channel Logout §2.8).
             return [200, 204].contains(answer.status) ? .delivered : .failed("status_\(answer.status)")

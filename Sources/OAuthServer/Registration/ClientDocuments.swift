@@ -37,9 +37,10 @@ package struct ClientDocumentURL: Sendable {
 /// Clients that are what the document at their id says (OAuth Client ID Metadata Documents, as the authorization specification of the Model
 /// Context Protocol has it). Off unless the policy says otherwise.
 package struct ClientDocuments: Sendable {
-    /// What came of reading a document. A faulty one is kept too: it is what its author says now.
+    /// What came of reading a document. A faulty one is not kept, and takes the good one before it along: it is what its author says now.
     private enum Content: Sendable {
-        case client(JSONObject)
+        case client(ClientDefinition)
+        /// For its developer, behind "The document of this application".
         case faulty(String)
     }
 
@@ -58,19 +59,26 @@ package struct ClientDocuments: Sendable {
         // Strangers choose these; the key sets of known clients have a share of their own.
         limits.flightsMax = 16
         limits.waitersMax = 256
-        documents = RemoteDocuments(calls: calls, limits: limits, environment: environment) { (answer) throws(OutgoingError) in
-            let value: JSONValue
-            do { value = try JSONReader.read(answer.body) } catch { throw .contentRefused }
-            guard let object = value.object else { throw .contentRefused }
-            return ClientDocuments.content(object)
+        let isGood: @Sendable (Content) -> Bool = { if case .client = $0 { true } else { false } }
+        documents = RemoteDocuments(calls: calls, limits: limits, environment: environment, isGood: isGood) { answer in
+            ClientDocuments.content(answer, policy)
         }
     }
 
     package var isOn: Bool { policy.takesDocuments }
 
-    private static func content(_ object: JSONObject) -> Content {
-        // RFC 7591 §2 has it registered; here it is the proof that the document means to be one (draft §4.1).
-        object["client_id"]?.string == nil ? .faulty("has no client_id") : .client(object)
+    private static func content(_ answer: OutgoingAnswer, _ policy: RegistrationPolicy) -> Content {
+        guard let object = (try? JSONReader.read(answer.body))?.object else { return .faulty("is no JSON object.") }  // said here
+        // RFC 7591 §2 has it registered; here it is the proof that the document means to be one (draft §4).
+        guard let name = object["client_id"]?.string else { return .faulty("has no client_id.") }
+        // No redirect is followed: this is the URL that was asked for, in the one spelling that it has.
+        let id = Identifier(answer.url.text)
+        guard Identifier(name) == id else { return .faulty("names another client_id than its own URL.") }
+        // A person agrees to what it gets; a client that asks no person has nobody who would.
+        let grants = policy.grants.filter { $0 != .clientCredentials }
+        do {
+            return .client(try RegisteredMetadata(object, policy: policy, grants: grants, origin: .document).definition(id))
+        } catch { return .faulty("is not good: \(error.detail)") }
     }
 
     /// What the document at the URL says now, or said lately.
@@ -83,25 +91,15 @@ package struct ClientDocuments: Sendable {
             }
         }
         let content: Content
-        do { content = try await documents.document(at: url.url).value } catch {
+        do { content = try await documents.document(at: url.url, isStrangers: true).value } catch {
             log(.info, "client_document_unreachable", [("client", url.id.text), ("problem", error.rawValue)])
             throw OAuthError(
                 .invalidClient, .clientDocumentUnreachable, "The document of this application cannot be read at the moment.")
         }
-        func refused(_ message: String) -> OAuthError {
-            OAuthError(.invalidClient, .clientDocumentInvalid, "The document of this application \(message)")
-        }
         switch content {
-        case .faulty(let message): throw refused("\(message).")
-        case .client(let object):
-            guard let name = object["client_id"]?.string, Identifier(name) == url.id else {
-                throw refused("names another client_id than its own URL.")
-            }
-            // A person agrees to what it gets; a client that asks no person has nobody who would.
-            let grants = policy.grants.filter { $0 != .clientCredentials }
-            do {
-                return try RegisteredMetadata(object, policy: policy, grants: grants, origin: .document).definition(url.id)
-            } catch { throw refused("is not good: \(error.detail)") }
+        case .faulty(let message):
+            throw OAuthError(.invalidClient, .clientDocumentInvalid, "The document of this application \(message)")
+        case .client(let definition): return definition
         }
     }
 }
@@ -182,6 +180,9 @@ package struct KnownClients: ClientSource {
 }
 
 extension Client {
+    /// Whether it named its URLs itself, and nobody here stands for it.
+    var isStrangers: Bool { managedBy == .api }
+
     /// The host of the document that this client is; nothing for every other client.
     package var documentHost: String? {
         guard managedBy == .api, ClientDocumentURL.isMeant(id) else { return nil }

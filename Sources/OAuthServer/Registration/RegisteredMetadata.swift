@@ -38,9 +38,14 @@ package struct RegisteredMetadata: Sendable {
         }
         var client = ClientDefinition(id: id)
         try readFields(into: &client.metadata)
+        // Model Context Protocol, client registration: people would be asked about a URL.
+        if origin == .document, client.metadata.name == nil { throw RegisteredMetadata.fault("client_name", "is missing") }
         try readMethod(into: &client)
+        readType(into: &client)
         client.grants = try readGrants()
         client.redirectURIs = try readRedirectURIs(client)
+        try checkLogoutTargets(client.metadata)
+        leaveOutForeignLinks(&client)
         client.scopes = try readScope()
         for field in ClientFields.all where !field.isRegistrable {
             if let value = before.flatMap({ field.read($0.metadata) }) { _ = field.write(&client.metadata, value) }
@@ -73,13 +78,45 @@ package struct RegisteredMetadata: Sendable {
             guard let algorithm, !policy.tokenAlgorithms.contains(where: { $0.isSameBytes(as: algorithm) }) else { continue }
             throw RegisteredMetadata.fault(name, "is \(algorithm), which nothing is signed with here")
         }
-        if metadata.applicationType != .native {
-            for uri in metadata.postLogoutRedirectURIs {
-                if let message = RegisteredMetadata.webOnlyFault(uri) {
-                    throw RegisteredMetadata.fault("post_logout_redirect_uris", message)
-                }
-            }
+    }
+
+    /// `application_type` is of OpenID Connect Registration; whoever registers by RFC 7591, or is a document, cannot know of it, and is native
+    /// where only a native client could be: public, and with `http` on loopback (RFC 8252 §7.3, §8.4).
+    private func readType(into client: inout ClientDefinition) {
+        guard client.isPublic, sent["application_type"] == nil else { return }
+        let uris = sent["redirect_uris"]?.strings ?? []
+        // What is no loopback address is refused as what it is, later.
+        if uris.contains(where: { $0.dropping(prefix: "http://") != nil }) { client.metadata.applicationType = .native }
+    }
+
+    private func checkLogoutTargets(_ metadata: ClientMetadata) throws(OAuthError) {
+        guard metadata.applicationType != .native else { return }
+        for uri in metadata.postLogoutRedirectURIs {
+            if let message = RegisteredMetadata.webOnlyFault(uri) { throw RegisteredMetadata.fault("post_logout_redirect_uris", message) }
         }
+    }
+
+    /// People see these beside a name that nobody has checked, so they lead where the client is at home: to the scheme and host of one of its
+    /// redirect URIs (RFC 7591 §5), or of its document. Others are left out, and the answer shows it: refused, a client whose pages are
+    /// somewhere else could not be registered anywhere with the metadata that it has.
+    private func leaveOutForeignLinks(_ client: inout ClientDefinition) {
+        let homes = (client.redirectURIs + (origin == .document ? [client.id.text] : [])).compactMap(RegisteredMetadata.home)
+        func kept(_ link: String?) -> String? {
+            let home = link.flatMap(RegisteredMetadata.home)
+            return homes.contains { home?.isSameBytes(as: $0) ?? false } ? link : nil
+        }
+        client.metadata.uri = kept(client.metadata.uri)
+        client.metadata.policyURI = kept(client.metadata.policyURI)
+        client.metadata.termsURI = kept(client.metadata.termsURI)
+        client.metadata.logoURI = kept(client.metadata.logoURI)
+    }
+
+    /// Scheme and host, without the port; nothing of a URI that has no host.
+    private static func home(_ uri: String) -> String? {
+        let isSecure = uri.dropping(prefix: "https://") != nil
+        guard let rest = uri.dropping(prefix: "https://") ?? uri.dropping(prefix: "http://") else { return nil }
+        let authority = String(Substring(rest.utf8.prefix { $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?") }))
+        return HostAndPort.split(authority).map { (isSecure ? "https://" : "http://") + $0.host }
     }
 
     private func readMethod(into client: inout ClientDefinition) throws(OAuthError) {
@@ -158,10 +195,11 @@ package struct RegisteredMetadata: Sendable {
         return uris
     }
 
-    /// Schemes of an app's own are for apps (RFC 8252 §7.1, OpenID Connect Registration §2).
+    /// Schemes of an app's own are for apps (RFC 8252 §7.1, OpenID Connect Registration §2), and so is `http`, on loopback (RFC 9700 §2.6).
     private static func webOnlyFault(_ uri: String) -> String? {
-        uri.dropping(prefix: "https://") == nil && uri.dropping(prefix: "http://") == nil
-            ? "is of a scheme of an app's own, which is for application_type native" : nil
+        if uri.dropping(prefix: "https://") != nil { return nil }
+        return uri.dropping(prefix: "http://") == nil
+            ? "is of a scheme of an app's own, which is for application_type native" : "is http, which is for application_type native"
     }
 
     /// What it asks for and the policy has; without `scope` all of that. The answer says what became of it (RFC 7591 §2).

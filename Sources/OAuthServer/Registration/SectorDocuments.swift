@@ -17,13 +17,15 @@ package struct SectorDocuments: Sendable {
         }
     }
 
+    /// Of a client that registers, so that the URL is a stranger's; those of files are not fetched.
+    ///
     /// - Throws: `invalid_client_metadata` when a redirect URI is not in the document, or there is none.
     package func check(_ client: ClientDefinition) async throws(OAuthError) {
         guard let address = client.metadata.sectorIdentifierURI else { return }
         let name = "sector_identifier_uri"
         guard address.dropping(prefix: "https://") != nil else { throw RegisteredMetadata.fault(name, "is not https") }
         let named: [String]
-        do { named = try await documents.document(at: try OutgoingURL(address)).value } catch {
+        do { named = try await documents.document(at: try OutgoingURL(address), isStrangers: true).value } catch {
             // Why stands in nobody's answer: it would tell a stranger what our network looks like.
             throw RegisteredMetadata.fault(name, "cannot be fetched, or is no JSON list of URIs")
         }

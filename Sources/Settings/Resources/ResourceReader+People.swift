@@ -89,14 +89,17 @@ extension ResourceReader {
 
     /// Whoever can pretend to be a client gets what it gets unasked, and anybody can receive at an address of a device (RFC 8252 §8.6).
     private mutating func checkConsent(_ fields: ResourceFields, _ client: ClientDefinition) {
-        guard client.isPublic, client.metadata.isFirstParty, let node = fields.node("first_party"),
-            client.redirectURIs.contains(where: { $0.dropping(prefix: "https://") == nil })
+        // Each of the two alone leaves people unasked (`ClientPolicy.asksForConsent`).
+        let reasons = [("first_party", client.metadata.isFirstParty), ("grants", client.grants.contains(.login))]
+        guard client.isPublic, client.redirectURIs.contains(where: { $0.dropping(prefix: "https://") == nil }),
+            let name = reasons.first(where: \.1)?.0, let node = fields.node(name)
         else { return }
-        let message = "leaves people unasked, and any program can receive at a redirect URI that is not https (RFC 8252 §8.6)"
+        let what = name.isSameBytes(as: "grants") ? "has login, which leaves people unasked" : "leaves people unasked"
+        let message = "\(what), and any program can receive at a redirect URI that is not https (RFC 8252 §8.6)"
         if context.issuer.isLoopback {
-            warning(node.place, fields.path("first_party"), message)
+            warning(node.place, fields.path(name), message)
         } else {
-            problem(node.place, fields.path("first_party"), message)
+            problem(node.place, fields.path(name), message)
         }
     }
 

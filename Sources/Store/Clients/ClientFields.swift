@@ -39,6 +39,10 @@ package enum ClientFields {
         text("client_uri", \.uri, "URL", "The client's home page.", URISyntax.webFault),
         text("policy_uri", \.policyURI, "URL", "Its privacy policy.", URISyntax.webFault),
         text("tos_uri", \.termsURI, "URL", "Its terms.", URISyntax.webFault),
+        text(
+            "logo_uri", \.logoURI, "URL",
+            "Its logo, shown beside its name: PNG, JPEG, WebP or GIF of at most 128 KiB, fetched by the server.",
+            URISyntax.webFault),
         word("application_type", \.applicationType, .web, "`native` for an app on a device: its loopback redirects may vary their port."),
         flag(
             "first_party", \.isFirstParty, "Part of the same product: nobody is asked for consent. Default false.", isRegistrable: false),

@@ -8,6 +8,7 @@ package struct ClientMetadata: Sendable, Equatable {
     package var uri: String?
     package var policyURI: String?
     package var termsURI: String?
+    package var logoURI: String?
     package var applicationType = ApplicationType.web
     /// Part of the same product as Gatehouse: nobody is asked for consent.
     package var isFirstParty = false

@@ -190,6 +190,9 @@ extension AuthorizePages {
                 ConsentPage(form: form, request: page.request, question: question).render()
             }
         case .respond(let response): return respond(response)
+        case .offer(let response):
+            let status = response.refusal?.reason == .deniedByUser ? 200 : 400
+            return OfferPage(response: response).render().response(status, formTargets: response.target.policySources)
         case .refused(let error): return refused(error, request)
         }
     }

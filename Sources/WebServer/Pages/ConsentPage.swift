@@ -16,7 +16,7 @@ struct ConsentPage {
         return Page(
             title: "Allow access",
             content: """
-                <h1>Allow access?</h1>
+                \(request.client.logo)<h1>Allow access?</h1>
                 <p class="lead">\(shownName(request.client.displayName)) asks to use your account \(shownName(question.session.account.username)).</p>
                 <p>It could:</p>
                 <div class="asked">
@@ -56,25 +56,27 @@ struct ConsentPage {
 
     /// Who is behind the client, as far as anybody has said: where the browser goes next is what cannot be made up.
     private static func about(_ request: AuthorizationRequest) -> HTML {
-        let metadata = request.client.definition.metadata
-        let links: [HTML] = [(metadata.policyURI, "Privacy policy"), (metadata.termsURI, "Terms")].compactMap { uri, name in
-            uri.map { "<a href=\"\($0)\" target=\"_blank\" rel=\"noopener noreferrer\">\(name)</a>\n" }
+        let place = place(request.target, "Afterwards you go")
+        return "<p class=\"fine\">\(place)\(unchecked(request.client))</p>\(request.client.links)"
+    }
+
+    /// One sentence that says where people go, behind how it begins.
+    static func place(_ target: RedirectTarget, _ beginning: HTML) -> HTML {
+        switch target.place {
+        case .host(let host): "\(beginning) to <strong><bdi>\(host)</bdi></strong>."
+        case .device(let authority): "\(beginning) back to a program on this device (<strong><bdi>\(authority)</bdi></strong>)."
+        case .app(let scheme): "\(beginning) back to an app on this device (<bdi>\(scheme)</bdi>)."
         }
-        let more: HTML = links.isEmpty ? "" : "\n<p class=\"fine links\">\(links)</p>"
-        let place: HTML =
-            switch request.target.place {
-            case .host(let host): "Afterwards you go to <strong><bdi>\(host)</bdi></strong>."
-            case .device: "Afterwards you go back to a program on this device."
-            case .app(let scheme): "Afterwards you go back to an app on this device (<bdi>\(scheme)</bdi>)."
-            }
-        return "<p class=\"fine\">\(place)\(unchecked(request.client))</p>\(more)"
     }
 
     /// What a person can judge a client by that chose its name itself (draft-ietf-oauth-client-id-metadata-document §6).
     private static func unchecked(_ client: Client) -> HTML {
         guard client.managedBy == .api else { return "" }
         let host: HTML = client.documentHost.map { " It is described by <strong><bdi>\($0)</bdi></strong>." } ?? ""
-        return " Nobody here has checked this application.\(host)"
+        // Model Context Protocol, localhost redirect URIs: the document's good name is anybody's who can listen on this device.
+        let isOnlyHere = client.documentHost != nil && !client.definition.redirectURIs.contains { $0.dropping(prefix: "https://") != nil }
+        let warning: HTML = isOnlyHere ? " Any program on this device could be asking in its name." : ""
+        return " Nobody here has checked this application.\(host)\(warning)"
     }
 }
 

@@ -27,7 +27,7 @@ struct SignInPage {
         return Page(
             title: title,
             content: """
-                <h1>\(title)</h1>
+                \(client.logo)<h1>\(title)</h1>
                 <p class="lead">to continue to \(shownName(client.displayName))</p>
                 \(problem)
                 <form method="post" action="/sign-in">
@@ -40,7 +40,7 @@ struct SignInPage {
                 <button type="submit">Sign in</button>
                 <button type="submit" name="cancel" value="1" class="plain" formnovalidate>Cancel</button>
                 </div>
-                </form>
+                </form>\(client.links)
                 """)
     }
 }
@@ -106,21 +106,51 @@ struct ErrorPage {
     }
 }
 
+/// A refusal on its way to a client that nobody here has checked: the person sees where it leads, and goes there or not (RFC 9700 §4.11.2).
+struct OfferPage {
+    let response: AuthorizationResponse
+
+    func render() -> Page {
+        let detail = response.refusal?.detail ?? ""
+        return Page(
+            title: "You were not signed in",
+            content: """
+                <h1>You were not signed in</h1>
+                <p>\(detail)</p>
+                <p class="fine">\(ConsentPage.place(response.target, "If you go on, you go")) Nobody here has checked this application.</p>
+                \(onward)
+                """)
+    }
+
+    private var onward: HTML {
+        guard response.mode.isForm else { return "<p><a href=\"\(response.location)\" rel=\"noopener noreferrer\">Go on</a></p>" }
+        return """
+            <form method="post" action="\(response.target.uri)">
+            \(FormPostPage.fields(response))
+            <div class="actions">
+            <button type="submit">Go on</button>
+            </div>
+            </form>
+            """
+    }
+}
+
 /// OAuth 2.0 Form Post Response Mode: sends itself where scripts run, and has a button where they do not.
 struct FormPostPage {
     let response: AuthorizationResponse
 
+    static func fields(_ response: AuthorizationResponse) -> [HTML] {
+        response.parameters.map { name, value in "<input type=\"hidden\" name=\"\(name)\" value=\"\(value)\">\n" }
+    }
+
     func render() -> Page {
-        let fields: [HTML] = response.parameters.map { name, value in
-            "<input type=\"hidden\" name=\"\(name)\" value=\"\(value)\">\n"
-        }
-        return Page(
+        Page(
             title: "Back to \(response.target.client.displayName)",
             content: """
                 <h1>Back to <bdi>\(response.target.client.displayName)</bdi></h1>
                 <p class="lead">If nothing happens by itself, go on with the button.</p>
                 <form method="post" action="\(response.target.uri)" id="response">
-                \(fields)
+                \(FormPostPage.fields(response))
                 <div class="actions">
                 <button type="submit">Continue</button>
                 </div>

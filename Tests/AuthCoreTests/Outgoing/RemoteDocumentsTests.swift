@@ -69,6 +69,41 @@ struct RemoteDocumentsTests {
         }
     }
 
+    @Test("CIMD §8.6: what an operator's URL brought is not given to a stranger who names the same one, nor the other way round")
+    func strangers() async throws {
+        let documents = documents()
+        calls.answer.withLock {
+            $0 = { request in
+                if request.isStrangers { return .failure(.addressPrivate) }
+                return .success(OutgoingAnswer(status: 200, headers: Headers([]), body: Array("inside".utf8), url: request.url))
+            }
+        }
+        #expect(try await documents.document(at: url).value == "inside")
+        await #expect(throws: OutgoingError.addressPrivate) { try await documents.document(at: url, isStrangers: true) }
+        // Nor is the operator's kept away by the stranger's failure.
+        let again = try await documents.document(at: url)
+        #expect(again.value == "inside" && !again.isStale && calls.count == 2)
+    }
+
+    @Test("a document that is known to be faulty takes the place of the good one, for as long as a failure is remembered")
+    func faulty() async throws {
+        let documents = RemoteDocuments<String>(
+            calls: calls, environment: clock.environment, isGood: { !$0.hasPrefix("faulty") }
+        ) { String(decoding: $0.body, as: UTF8.self) }
+        calls.say("good", [("cache-control", "max-age=3600"), ("etag", "a")])
+        #expect(try await documents.document(at: url).value == "good")
+        calls.say("faulty", [("cache-control", "max-age=3600"), ("etag", "b")])
+        clock.advance(3_600)
+        #expect(try await documents.document(at: url).value == "faulty")
+        clock.advance(29)
+        #expect(try await documents.document(at: url).value == "faulty" && calls.count == 2)
+        clock.advance(1)
+        calls.fail(.timedOut)
+        await #expect(throws: OutgoingError.timedOut) { try await documents.document(at: url) }
+        let conditional = calls.requests.withLock { $0.last?.headers.isEmpty }
+        #expect(conditional == true, "a 304 would make the faulty one young again")
+    }
+
     private func outcome(
         _ documents: RemoteDocuments<String>, _ url: OutgoingURL? = nil, unlike version: UInt64? = nil
     ) async -> Result<RemoteDocuments<String>.Document, OutgoingError> {

@@ -82,7 +82,8 @@ struct RegisteredKeyTests {
         let key = try AssertingClient()
         let method = #","token_endpoint_auth_method":"none""#
         let said = saysMethod ? #","token_endpoint_auth_method":"private_key_jwt""# : ""
-        let text = ClientDocumentTests.document(ClientDocumentTests.id, #","jwks":\#(key.jwks)"#).replacing(method, with: said)
+        let text = ClientDocumentTests.document(ClientDocumentTests.id, #","application_type":"native","jwks":\#(key.jwks)"#).replacing(
+            method, with: said)
         let test = try await TestNode.registering(
             "off", ["--registration.documents", "true"], calls: Documents([ClientDocumentTests.id: text]))
         try await flow(test, TestClient(id: ClientDocumentTests.id, redirectURI: "https://app.example/cb"), key)

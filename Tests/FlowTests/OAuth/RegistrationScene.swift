@@ -54,12 +54,14 @@ extension TestClient {
 final class Documents: OutgoingCalls {
     private let held: Mutex<[String: String]>
     private let types = Mutex<[String: String]>([:])
-    private let requests = Mutex<[String]>([])
+    private let requests = Mutex<[OutgoingRequest]>([])
     private let failure = Mutex<OutgoingError?>(nil)
 
     init(_ documents: [String: String] = [:]) { held = Mutex(documents) }
 
-    var asked: [String] { requests.withLock { $0 } }
+    var asked: [String] { requests.withLock { $0.map(\.url.text) } }
+    /// Those that a stranger named.
+    var strangers: [String] { requests.withLock { $0.filter(\.isStrangers).map(\.url.text) } }
 
     func put(_ url: String, _ document: String, type: String = "application/json") {
         held.withLock { $0[url] = document }
@@ -68,7 +70,7 @@ final class Documents: OutgoingCalls {
     func fail(_ error: OutgoingError?) { failure.withLock { $0 = error } }
 
     func fetch(_ request: OutgoingRequest) async throws(OutgoingError) -> OutgoingAnswer {
-        requests.withLock { $0.append(request.url.text) }
+        requests.withLock { $0.append(request) }
         if let error = failure.withLock({ $0 }) { throw error }
         guard let text = held.withLock({ $0[request.url.text] }) else {
             return OutgoingAnswer(status: 404, headers: Headers([]), body: [], url: request.url)

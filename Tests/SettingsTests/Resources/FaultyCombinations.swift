@@ -183,6 +183,14 @@ extension FaultyText {
             #"resources.yaml:1:46: clients[0].first_party: leaves people unasked, and any program can receive at a redirect URI that is not https (RFC 8252 §8.6)"#
         ),
         .init(
+            #"clients: [{id: a, public: true, application_type: native, grants: [login, authorization_code], redirect_uris: ['com.example.a:/cb']}]"#,
+            #"resources.yaml:1:67: clients[0].grants: has login, which leaves people unasked, and any program can receive at a redirect URI that is not https (RFC 8252 §8.6)"#
+        ),
+        .init(
+            #"clients: [{id: a, public: true, grants: [authorization_code, login], redirect_uris: ['https://a/cb', 'http://127.0.0.1/cb']}]"#,
+            #"resources.yaml:1:41: clients[0].grants: has login, which leaves people unasked, and any program can receive at a redirect URI that is not https (RFC 8252 §8.6)"#
+        ),
+        .init(
             #"clients: [{id: a, public: true, grants: [login], subject_type: pairwise}]"#,
             #"resources.yaml:1:64: clients[0].subject_type: is pairwise, which the grant login does not have"#),
         .init(

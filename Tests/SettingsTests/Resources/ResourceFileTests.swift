@@ -165,6 +165,7 @@ struct ResourceFileTests {
             "public: true, grants: [authorization_code], redirect_uris: ['https://a/cb'], frontchannel_logout_uri: 'https://a:443/out', frontchannel_logout_session_required: true",
             "secret: env:BILLING, grants: [jwt_bearer], assertion_issuer: 'https://a', assertion_jwks_uri: 'https://a/keys'",
             "public: true, first_party: true, grants: [authorization_code], redirect_uris: ['https://a/cb']",
+            "public: true, grants: [login, authorization_code], redirect_uris: ['https://a/cb']",
             "secret: env:BILLING, first_party: true, grants: [authorization_code], redirect_uris: ['http://127.0.0.1/cb']",
         ])
     func together(members: String) throws {
@@ -172,12 +173,14 @@ struct ResourceFileTests {
         #expect(reading.warnings.isEmpty, "\(reading.warnings)")
     }
 
-    @Test("RFC 8252 §8.6: a first-party program on a device is a warning on loopback, and nowhere allowed")
+    @Test("RFC 8252 §8.6: a first-party program on a device, or one with login, is a warning on loopback, and nowhere allowed")
     func firstPartyOnDevice() throws {
         let text =
             "clients: [{id: a, public: true, first_party: true, grants: [authorization_code], redirect_uris: ['http://127.0.0.1/cb']}]"
         #expect(try read(text, issuer: "http://localhost:8080").get().warnings.map(\.path) == ["clients[0].first_party"])
         #expect(try read(text).problems.map(\.path) == ["clients[0].first_party"])
+        let login = text.replacing("first_party: true, grants: [", with: "grants: [login, ")
+        #expect(try read(login, issuer: "http://localhost:8080").get().warnings.map(\.path) == ["clients[0].grants"])
     }
 
     @Test("all mistakes of all files are reported at once")
