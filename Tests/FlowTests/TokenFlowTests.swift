@@ -267,6 +267,9 @@ struct TokenFlowTests {
         try await test.advance(.seconds(303))
         _ = await test.send("POST", "/admin/keys/rotate", Array("{}".utf8), to: .control)
         #expect(active() != first)
+        // The new one is published beside the old one, whose tokens are still about.
+        let keys = await test.send("GET", "/.well-known/jwks.json").json["keys"]?.array?.compactMap { $0.object?["kid"]?.string } ?? []
+        for key in [first, active()] { #expect(keys.contains(key?.text ?? "none")) }
         #expect(await test.isValid(before))
         #expect(await test.isValid(await test.login().text("access_token")))
         try await test.advance(.seconds(91 * 86_400))
