@@ -113,7 +113,9 @@ struct HotAnswerTests {
             for _ in 0..<2 { #expect(await ask(good, body).json["active"]?.bool == true) }
             #expect(await ask(other, body).json["active"]?.bool == false)
             #expect(await ask("orders-api:00112233445566778899aabbccddeefe", body).status == 401)
-            #expect(await ask(good, body.dropLast() + [UInt8(ascii: "A")]).json["active"]?.bool == false)
+            // The last character of a signature is one of four.
+            let changed = body.dropLast() + [UInt8(ascii: body.last == UInt8(ascii: "A") ? "Q" : "A")]
+            #expect(await ask(good, changed).json["active"]?.bool == false)
             #expect(await ask(good, body + Array("&token=x".utf8)).status == 400)
             #expect(await ask(good, body, [("content-type", "application/json")]).status == 400)
             #expect(await ask(good, body, [Self.form, Self.form]).status != 200)

@@ -46,8 +46,7 @@ struct MetadataTests {
           "id_token_signing_alg_values_supported": ["RS256", "ES256", "EdDSA"],
           "introspection_endpoint": "http://localhost:8080/introspect",
           "introspection_endpoint_auth_methods_supported": [
-            "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt", "tls_client_auth",
-            "self_signed_tls_client_auth"
+            "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt"
           ],
           "introspection_endpoint_auth_signing_alg_values_supported": ["RS256", "PS256", "ES256", "EdDSA", "HS256"],
           "introspection_signing_alg_values_supported": ["RS256", "ES256", "EdDSA"],
@@ -64,17 +63,15 @@ struct MetadataTests {
           "response_types_supported": ["code"],
           "revocation_endpoint": "http://localhost:8080/revoke",
           "revocation_endpoint_auth_methods_supported": [
-            "none", "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt", "tls_client_auth",
-            "self_signed_tls_client_auth"
+            "none", "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt"
           ],
           "revocation_endpoint_auth_signing_alg_values_supported": ["RS256", "PS256", "ES256", "EdDSA", "HS256"],
           "scopes_supported": ["openid", "profile", "email", "offline_access", "orders:read", "orders:write", "reports:read"],
           "subject_types_supported": ["public", "pairwise"],
-          "tls_client_certificate_bound_access_tokens": true,
+          "tls_client_certificate_bound_access_tokens": false,
           "token_endpoint": "http://localhost:8080/token",
           "token_endpoint_auth_methods_supported": [
-            "none", "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt", "tls_client_auth",
-            "self_signed_tls_client_auth"
+            "none", "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt"
           ],
           "token_endpoint_auth_signing_alg_values_supported": ["RS256", "PS256", "ES256", "EdDSA", "HS256"],
           "userinfo_encryption_alg_values_supported": ["RSA-OAEP-256", "ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+A256KW"],
