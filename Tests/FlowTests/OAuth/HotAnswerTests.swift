@@ -114,7 +114,7 @@ struct HotAnswerTests {
             #expect(await ask(other, body).json["active"]?.bool == false)
             #expect(await ask("orders-api:00112233445566778899aabbccddeefe", body).status == 401)
             // The last character of a signature is one of four.
-            let changed = body.dropLast() + [UInt8(ascii: body.last == UInt8(ascii: "A") ? "Q" : "A")]
+            let changed = Array(body.dropLast()) + [UInt8(ascii: body.last == UInt8(ascii: "A") ? "Q" : "A")]
             #expect(await ask(good, changed).json["active"]?.bool == false)
             #expect(await ask(good, body + Array("&token=x".utf8)).status == 400)
             #expect(await ask(good, body, [("content-type", "application/json")]).status == 400)
