@@ -88,6 +88,9 @@ package final class SigningKeys: Sendable {
         }
     }
 
+    /// Whether something can be signed with it now.
+    package func canSign(with algorithm: SignatureAlgorithm) -> Bool { snapshot.withLock { $0.signers[algorithm] != nil } }
+
     /// Reads the keys, makes what is missing, rotates what is due. Called at start and then by the upkeep of the
     /// composition root.
     ///

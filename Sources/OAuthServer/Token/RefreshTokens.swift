@@ -120,6 +120,7 @@ package struct RefreshTokens: Sendable {
         let bound = grant.binding?.confirmation
         if let bound, bound != context.confirmation { throw RefreshTokens.refusal(.senderKeyMismatch) }
         let client = context.client
+        if grant.binding != nil { try issuer.checkKeys(for: client.client, scope: grant.scope) }
         return RefreshPresentation(
             counter: credential.counter, clientID: client.client.id, senderIsProved: client.isProved || bound != nil,
             windows: lifetimes.windows, idleLifetime: lifetimes.refreshIdle, accessLifetime: issuer.accessLifetime,

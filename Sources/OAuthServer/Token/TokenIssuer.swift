@@ -104,10 +104,19 @@ package struct TokenIssuer: Sendable {
     func sign(
         _ claims: [UInt8], as type: SigningKeys.TokenType, algorithm: SignatureAlgorithm? = nil
     ) throws(OAuthError) -> String {
-        do { return try keys.sign(claims, as: type, algorithm: algorithm) } catch {
-            throw OAuthError(.temporarilyUnavailable, .signingUnavailable, "Tokens cannot be signed now. Try again soon.")
-        }
+        do { return try keys.sign(claims, as: type, algorithm: algorithm) } catch { throw TokenIssuer.unavailable }
     }
+
+    /// Before anything is used up: whether an ID token can be made for this client. RSA keys are made after the first start of all.
+    ///
+    /// - Throws: 503, as `sign` would.
+    func checkKeys(for client: Client, scope: ScopeSet) throws(OAuthError) {
+        guard scope.contains("openid"), let algorithm = SignatureAlgorithm(rawValue: client.idTokenAlgorithm) else { return }
+        guard keys.canSign(with: algorithm) else { throw TokenIssuer.unavailable }
+    }
+
+    private static let unavailable = OAuthError(
+        .temporarilyUnavailable, .signingUnavailable, "Tokens cannot be signed now. Try again soon.")
 
     /// The claims of RFC 9068 §2.2 and our own `sid`, `gid`, `ver`.
     private func claims(_ subject: TokenSubject, id: String, at now: Instant) throws(OAuthError) -> [UInt8] {

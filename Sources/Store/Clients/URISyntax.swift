@@ -12,8 +12,18 @@ package enum URISyntax {
         if let fault = characterFault(bytes) { return fault }
         if bytes.contains(UInt8(ascii: "*")) { return "has a *; redirect targets are compared byte by byte" }
         if bytes.contains(UInt8(ascii: "#")) { return "has a fragment (RFC 6749 §3.1.2)" }
+        if let name = answerParameter(in: bytes) { return "has \(name) in its query, which stands in answers (RFC 6749 §3.1)" }
         if uri.dropping(prefix: "https://") == nil, uri.dropping(prefix: "http://") == nil { return privateUseFault(bytes) }
         return webFault(uri)
+    }
+
+    /// A parameter that an answer would have twice.
+    private static func answerParameter(in uri: [UInt8]) -> String? {
+        guard let mark = uri.firstIndex(of: UInt8(ascii: "?")) else { return nil }
+        let names = uri[(mark + 1)...].split(separator: UInt8(ascii: "&")).map { $0.prefix { $0 != UInt8(ascii: "=") } }
+        return ["code", "state", "iss", "error", "error_description", "response"].first { name in
+            names.contains { $0.elementsEqual(name.utf8) }
+        }
     }
 
     /// An address of a client's own that people or servers go to: `https`, or `http` on loopback.

@@ -1,6 +1,7 @@
 import AuthCore
 import OAuthServer
 import Testing
+import TokenKeys
 
 @testable import gatehouse
 
@@ -130,6 +131,22 @@ struct CodeFlowTests {
         #expect(try await browser.get(wrong).parameters()["error"] == "invalid_scope")
         #expect(await post([("request", "x")]).header("location")?.contains("error=request_not_supported") == true)
         #expect(await browser.get(await post([("client_id", "nobody")]).header("location") ?? "").status == 400)
+    }
+
+    @Test("while the key of ID tokens is not made yet the answer is 503, and neither code nor refresh token is used up")
+    func keysToCome() async throws {
+        // RSA keys are made after the start.
+        let test = try await TestNode.start(resources: TestNode.oauthResources)
+        let (browser, web) = (TestBrowser(test), TestClient())
+        let page = await browser.signIn(await browser.get(web.request()))
+        let code = try #require(try await browser.submit(page, [("answer", "allow")]).parameters()["code"])
+        for _ in 0..<2 {
+            let early = await web.exchange(code, test)
+            #expect(early.status == 503 && early.header("retry-after") != nil)
+        }
+        try await test.node.keys.maintain()
+        let tokens = await web.exchange(code, test)
+        #expect(tokens.status == 200 && !tokens.text("id_token").isEmpty)
     }
 
     @Test("whoever does not agree, or does not sign in, sends the client access_denied (AZ-36)")

@@ -31,6 +31,9 @@ extension FaultyText {
             #"clients: [{id: a, public: true, grants: [login], client_uri: 'javascript:alert(1)'}]"#,
             #"resources.yaml:1:62: clients[0].client_uri: is neither https://… nor http:// on loopback"#),
         .init(
+            #"clients: [{id: a, public: true, grants: [login], logo_uri: 'data:image/png;base64,AA'}]"#,
+            #"resources.yaml:1:60: clients[0].logo_uri: is neither https://… nor http:// on loopback"#),
+        .init(
             #"clients: [{id: a, public: true, grants: [login], policy_uri: 'http://a.example'}]"#,
             #"resources.yaml:1:62: clients[0].policy_uri: is http on a host that is not loopback"#),
         .init(
@@ -184,6 +187,9 @@ extension FaultyText {
         .init(
             #"clients: [{id: a, public: true, grants: [login], post_logout_redirect_uris: ['https://a/*']}]"#,
             #"resources.yaml:1:77: clients[0].post_logout_redirect_uris: has a *; redirect targets are compared byte by byte"#),
+        .init(
+            #"clients: [{id: a, public: true, grants: [login], post_logout_redirect_uris: ['https://a/?x=1&state=2']}]"#,
+            #"resources.yaml:1:77: clients[0].post_logout_redirect_uris: has state in its query, which stands in answers (RFC 6749 §3.1)"#),
         .init(
             #"clients: [{id: a, public: true, grants: [login], post_logout_redirect_uris: ['data:text/html,x']}]"#,
             #"resources.yaml:1:77: clients[0].post_logout_redirect_uris: is neither https://… nor http:// on loopback nor a scheme of an app's own (com.example.app:/…)"#

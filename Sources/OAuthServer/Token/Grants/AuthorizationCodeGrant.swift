@@ -48,6 +48,7 @@ package struct AuthorizationCodeGrant: TokenGrant {
             throw AuthorizationCodeGrant.refusal(.codeGone)
         }
         let client = context.client.client
+        try tokens.issuer.checkKeys(for: client, scope: found.scope)
         var presentation = CodePresentation(
             grantID: credential.grantID, clientID: client.id, redirectURI: request.redirectURI, codeChallenge: request.challenge,
             confirmation: context.confirmation, bindsRefresh: !context.client.isProved,

@@ -37,7 +37,10 @@ package struct DeviceCodeGrant: TokenGrant {
         let grantID = try await allowed(code, context)
         let found: Grant?
         do { found = try await store.grant(grantID) } catch { throw OAuthError(storeError: error) }
-        if let found { try request.requested.check(against: found) }
+        if let found {
+            try tokens.issuer.checkKeys(for: context.client.client, scope: found.scope)
+            try request.requested.check(against: found)
+        }
         // Of any number of polls that see the answer one takes it.
         let taken: Parked?
         do { taken = try await store.take(.device, code.id, at: context.now) } catch { throw OAuthError(storeError: error) }
