@@ -85,7 +85,7 @@ struct FeedClientTests {
         try await follow(sources) { replica.position != nil }
         #expect(lost.value == 2)
         let header = try #require(good.header("authorization", of: 0))
-        let credentials = try #require(BasicCredentials(header: Array(header.utf8)))
+        let credentials = try #require(BasicCredentials(header: Array(header.utf8)[...]))
         #expect(credentials.clientID == "gw 1" && credentials.secret.exposed == "a:b%")
         #expect(good.header("last-event-id", of: 0) == nil)
         #expect(good.header("host", of: 0) == sources[2].authority)

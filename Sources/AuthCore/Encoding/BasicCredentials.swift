@@ -8,7 +8,7 @@ public struct BasicCredentials: Sendable {
 
     /// - Parameter header: The value of `Authorization`, scheme included.
     /// - Returns: Nothing when it is not well-formed Basic.
-    public init?(header: some Collection<UInt8>) {
+    public init?(header: ArraySlice<UInt8>) {
         guard header.count <= BasicCredentials.bytesMax, let encoded = AuthorizationScheme.credentials(of: header, scheme: "basic"),
             let decoded = Base64.decode(encoded), let colon = decoded.firstIndex(of: UInt8(ascii: ":")),
             let name = FormEncoding.decode(decoded[..<colon]), let secret = FormEncoding.decode(decoded[(colon + 1)...]),
@@ -23,13 +23,11 @@ public struct BasicCredentials: Sendable {
 public enum AuthorizationScheme {
     /// - Parameter scheme: In lower case.
     /// - Returns: What follows the scheme and one or more spaces; nothing when the scheme is another or nothing follows.
-    public static func credentials(of header: some Collection<UInt8>, scheme: StaticString) -> [UInt8]? {
-        var rest = header[...]
-        for offset in 0..<scheme.utf8CodeUnitCount {
-            guard let byte = rest.popFirst(), lowercasedASCII(byte) == scheme.utf8Start[offset] else { return nil }
-        }
-        guard rest.first == 0x20 else { return nil }
-        while rest.first == 0x20 { rest = rest.dropFirst() }
+    public static func credentials(of header: ArraySlice<UInt8>, scheme: StaticString) -> [UInt8]? {
+        let count = scheme.utf8CodeUnitCount
+        guard header.count > count, header[header.startIndex + count] == 0x20 else { return nil }
+        for offset in 0..<count where lowercasedASCII(header[header.startIndex + offset]) != scheme.utf8Start[offset] { return nil }
+        let rest = header[(header.startIndex + count)...].drop { $0 == 0x20 }
         return rest.isEmpty ? nil : Array(rest)
     }
 }

@@ -11,7 +11,7 @@ extension PresentedClient {
         guard request.authorizations.count <= 1 else { throw PresentedClient.severalWays }
         if let header = request.authorizations.first {
             guard secret == nil, parameters["client_assertion"] == nil else { throw PresentedClient.severalWays }
-            guard let basic = BasicCredentials(header: header) else {
+            guard let basic = BasicCredentials(header: header[...]) else {
                 throw OAuthError(
                     .invalidClient, .clientSecretMissing,
                     "The Authorization header has no client credentials in the form of RFC 6749 §2.3.1.")

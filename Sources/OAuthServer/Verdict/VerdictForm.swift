@@ -31,7 +31,7 @@ package enum VerdictForm {
 package enum VerdictBasic {
     package static func answer(_ line: JSONObject) -> JSONObject {
         guard let header = line["header"]?.string else { return VerdictCase.invalid(line) }
-        guard let basic = BasicCredentials(header: header.utf8) else {
+        guard let basic = BasicCredentials(header: Array(header.utf8)[...]) else {
             return VerdictCase.reject(line, OAuthError.Reason.clientSecretMissing.rawValue)
         }
         var answer = VerdictCase.accept(line)

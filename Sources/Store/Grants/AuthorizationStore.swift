@@ -103,7 +103,7 @@ package struct CodePresentation: Sendable {
 
 package enum CodeOutcome: Sendable {
     /// Bought: tokens are issued from this. `successor` is the counter of the refresh token.
-    case redeemed(RefreshedGrant)
+    indirect case redeemed(RefreshedGrant)
     /// No such code, or the grant was revoked.
     case gone
     case expired

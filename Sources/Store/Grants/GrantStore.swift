@@ -60,7 +60,8 @@ package struct RefreshedGrant: Sendable {
 }
 
 package enum RefreshOutcome: Sendable {
-    case refreshed(RefreshedGrant)
+    /// In a box: it is large, and handed on from the store's thread in several steps.
+    indirect case refreshed(RefreshedGrant)
     /// No such grant, or it has expired or was revoked.
     case gone
     /// The grant belongs to another client. Nothing was changed.

@@ -24,7 +24,7 @@ struct BasicCredentialsTests {
 
     @Test("the example of RFC 6749 §2.3.1")
     func example() throws {
-        let credentials = try #require(BasicCredentials(header: Array("Basic czZCaGRSa3F0MzpnWDFmQmF0M2JW".utf8)))
+        let credentials = try #require(BasicCredentials(header: Array("Basic czZCaGRSa3F0MzpnWDFmQmF0M2JW".utf8)[...]))
         #expect(credentials.clientID == "s6BhdRkqt3")
         #expect(credentials.secret.exposed == "gX1fBat3bV")
     }
@@ -36,7 +36,7 @@ struct BasicCredentialsTests {
             ("%C3%A9:x", "é", "x"),
         ]
         for (text, name, secret) in rows {
-            let credentials = try #require(BasicCredentials(header: header(text)), "\(text)")
+            let credentials = try #require(BasicCredentials(header: header(text)[...]), "\(text)")
             #expect(credentials.clientID == Identifier(name))
             #expect(credentials.secret.exposed == secret)
         }
@@ -45,24 +45,24 @@ struct BasicCredentialsTests {
     @Test("what is not well-formed Basic is nothing")
     func refused() {
         for text in ["no colon", ":secret", "a%:b", "a:%zz", "é:x", "a\u{0}:b", "%00:x"] {
-            #expect(BasicCredentials(header: header(text)) == nil, "\(text)")
+            #expect(BasicCredentials(header: header(text)[...]) == nil, "\(text)")
         }
         for text in [
             "", "Basic", "Basic ", "Basic", "Bearer YTpi", "BasicYTpi", "Basic YTpi=", "Basic YTp", "Basic YTpi YTpi", "Basic\tYTpi",
             "Basic !!!!",
         ] {
-            #expect(BasicCredentials(header: Array(text.utf8)) == nil, "\(text)")
+            #expect(BasicCredentials(header: Array(text.utf8)[...]) == nil, "\(text)")
         }
-        #expect(BasicCredentials(header: header(String(repeating: "a", count: 4_000) + ":b")) == nil)
-        #expect(BasicCredentials(header: Array("bAsIc  YTpi".utf8))?.clientID == "a")
+        #expect(BasicCredentials(header: header(String(repeating: "a", count: 4_000) + ":b")[...]) == nil)
+        #expect(BasicCredentials(header: Array("bAsIc  YTpi".utf8)[...])?.clientID == "a")
     }
 
     @Test("RFC 9110 §11.4: the scheme in either case, then one or more spaces, then something")
     func scheme() {
-        #expect(AuthorizationScheme.credentials(of: Array("Bearer abc".utf8), scheme: "bearer") == Array("abc".utf8))
-        #expect(AuthorizationScheme.credentials(of: Array("BEARER   abc".utf8), scheme: "bearer") == Array("abc".utf8))
+        #expect(AuthorizationScheme.credentials(of: Array("Bearer abc".utf8)[...], scheme: "bearer") == Array("abc".utf8))
+        #expect(AuthorizationScheme.credentials(of: Array("BEARER   abc".utf8)[...], scheme: "bearer") == Array("abc".utf8))
         for text in ["Bearer", "Bearer ", "Bearerabc", " Bearer abc", "Bearer\u{A0}abc", "DPoP abc", "Beare\u{159} abc"] {
-            #expect(AuthorizationScheme.credentials(of: Array(text.utf8), scheme: "bearer") == nil, "\(text)")
+            #expect(AuthorizationScheme.credentials(of: Array(text.utf8)[...], scheme: "bearer") == nil, "\(text)")
         }
     }
 }
