@@ -50,10 +50,15 @@ package struct EndpointTable: Sendable {
     package let endpoints: [Endpoint]
     private let fixed: [Identifier: [Endpoint]]
     private let varying: [Endpoint]
+    private let shared: [Identifier: [String]]
 
     package init(_ endpoints: [Endpoint]) {
         self.endpoints = endpoints
         self.fixed = Dictionary(grouping: endpoints.filter { !$0.path.utf8.contains(UInt8(ascii: "{")) }) { Identifier($0.path) }
+        shared = fixed.compactMapValues { endpoints in
+            let methods = endpoints.filter(\.isShared).map(\.method)
+            return methods.isEmpty ? nil : methods
+        }
         self.varying = endpoints.filter { $0.path.utf8.contains(UInt8(ascii: "{")) }
     }
 
@@ -67,7 +72,7 @@ package struct EndpointTable: Sendable {
     /// The methods that a fixed path takes from pages of other origins.
     func sharedMethods(_ request: RequestFacts) -> [String] {
         guard request.path.count <= 1_024, let path = String(validating: request.path, as: UTF8.self) else { return [] }
-        return (fixed[Identifier(path)] ?? []).filter(\.isShared).map(\.method)
+        return shared[Identifier(path)] ?? []
     }
 
     package func match(_ request: RequestFacts) -> Match {

@@ -23,8 +23,11 @@ public struct VerificationKey: Sendable {
 
     /// - Parameter id: Nothing to name the key by its thumbprint.
     init(id: Identifier?, algorithm: SignatureAlgorithm, material: Material) {
-        let canonical = VerificationKey.canonicalMembers(material).encoded
-        self.id = id ?? Identifier(Base64URL.encode(TokenHash(of: canonical).bytes))
+        // Once: what a point's coordinates are takes the library an inversion.
+        canonical = VerificationKey.canonicalMembers(material)
+        let canonical = canonical.encoded
+        thumbprint = Base64URL.encode(TokenHash(of: canonical).bytes)
+        self.id = id ?? Identifier(thumbprint)
         self.algorithm = algorithm
         self.fingerprint = TokenHash(of: Array(algorithm.rawValue.utf8) + [0] + canonical)
         self.material = material
@@ -108,7 +111,7 @@ public struct VerificationKey: Sendable {
 
     /// The JWK as it is published (RFC 7517 §4): `kty`, the public numbers, `kid`, `alg` and `use: sig`.
     public var publicJWK: JSONObject {
-        var members = VerificationKey.canonicalMembers(material).members
+        var members = canonical.members
         members.append(("kid", .string(id.text)))
         members.append(("alg", .string(algorithm.rawValue)))
         members.append(("use", .string("sig")))
@@ -116,9 +119,8 @@ public struct VerificationKey: Sendable {
     }
 
     /// The SHA-256 thumbprint of RFC 7638 §3 in base64url, 43 characters; what `cnf.jkt` holds (RFC 7800, RFC 9449 §6.1).
-    public var thumbprint: String {
-        Base64URL.encode(TokenHash(of: JSONValue.object(VerificationKey.canonicalMembers(material)).encoded).bytes)
-    }
+    public let thumbprint: String
+    private let canonical: JSONObject
 
     /// The required members in the order of RFC 7638 §3.3.
     private static func canonicalMembers(_ material: Material) -> JSONObject {
