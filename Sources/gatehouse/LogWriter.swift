@@ -85,6 +85,9 @@ private final class LogSink: Sendable {
     /// The most that waits, in bytes; lines beyond it are dropped and counted.
     static let bytesMax = 1_048_576
 
+    /// How long the first line waits for others: under load a thread that is woken for each line costs more than the lines.
+    private static let pause = DispatchTimeInterval.milliseconds(2)
+
     private struct Waiting {
         var bytes: [UInt8] = []
         /// Since the start, and how many of them the log itself was told.
@@ -107,14 +110,17 @@ private final class LogSink: Sendable {
             waiting.isWriting = true
             return starts
         }
-        if starts { queue.async { self.drain() } }
+        if starts { queue.asyncAfter(deadline: .now() + LogSink.pause) { self.drain() } }
     }
 
     var dropped: Int { waiting.withLock { $0.dropped } }
 
     func flush() {
         let done = DispatchSemaphore(value: 0)
-        queue.async { done.signal() }
+        queue.async {
+            self.drain()
+            done.signal()
+        }
         _ = done.wait(timeout: .now() + 1)
     }
 
