@@ -85,8 +85,9 @@ private final class LogSink: Sendable {
     /// The most that waits, in bytes; lines beyond it are dropped and counted.
     static let bytesMax = 1_048_576
 
-    /// How long the first line waits for others: under load a thread that is woken for each line costs more than the lines.
-    private static let pause = DispatchTimeInterval.milliseconds(2)
+    /// So soon after lines were written the next ones wait for others: under load a thread that is woken for each line costs more than the
+    /// lines. Whoever reads a quiet log has each line at once.
+    private static let pauseNanoseconds: UInt64 = 2_000_000
 
     private struct Waiting {
         var bytes: [UInt8] = []
@@ -94,23 +95,31 @@ private final class LogSink: Sendable {
         var dropped = 0
         var droppedTold = 0
         var isWriting = false
+        /// When there was nothing left to write, on the clock of `DispatchTime`.
+        var restsSince: UInt64 = 0
     }
 
     private let waiting = Mutex(Waiting())
     private let queue = DispatchQueue(label: "gatehouse.log")
 
     func add(_ line: [UInt8]) {
-        let starts = waiting.withLock { waiting in
+        let (starts, restsSince) = waiting.withLock { waiting in
             if waiting.bytes.count + line.count > LogSink.bytesMax {
                 waiting.dropped += 1
-                return false
+                return (false, waiting.restsSince)
             }
             waiting.bytes.append(contentsOf: line)
             let starts = !waiting.isWriting
             waiting.isWriting = true
-            return starts
+            return (starts, waiting.restsSince)
         }
-        if starts { queue.asyncAfter(deadline: .now() + LogSink.pause) { self.drain() } }
+        guard starts else { return }
+        let now = DispatchTime.now()
+        if now.uptimeNanoseconds &- restsSince < LogSink.pauseNanoseconds {
+            queue.asyncAfter(deadline: now + .nanoseconds(Int(LogSink.pauseNanoseconds))) { self.drain() }
+        } else {
+            queue.async { self.drain() }
+        }
     }
 
     var dropped: Int { waiting.withLock { $0.dropped } }
@@ -133,7 +142,10 @@ private final class LogSink: Sendable {
                 if untold > 0 {
                     bytes += Array("{\"level\":\"warning\",\"event\":\"log_lines_dropped\",\"count\":\"\(untold)\"}\n".utf8)
                 }
-                if bytes.isEmpty { waiting.isWriting = false }
+                if bytes.isEmpty {
+                    waiting.isWriting = false
+                    waiting.restsSince = DispatchTime.now().uptimeNanoseconds
+                }
                 return (bytes, waiting.dropped)
             }
             if bytes.isEmpty { return }

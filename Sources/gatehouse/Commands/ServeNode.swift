@@ -64,6 +64,8 @@ final class ServeNode: Sendable {
                 try server.install(node)
             }
             log(.info, "ready", [("issuer", node.settings.issuer.text), ("version", VersionCommand.version)])
+            // Whoever started this program waits for the line.
+            LogWriter.flush()
             await Upkeep(node: node).run()
         } catch {
             stage.withLock { $0 = .failed(error) }
